@@ -1,0 +1,1 @@
+"""Activation and updates for any MicroPython product; knows no thermometer and imports nothing until asked."""

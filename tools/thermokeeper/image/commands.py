@@ -1,0 +1,143 @@
+"""`thermokeeper image`: build, inspect."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keeper import release as release_format
+from keeper.errors import ReleaseError
+from thermokeeper import factory_record
+from thermokeeper.errors import ToolError
+from thermokeeper.image import builder, nvs
+from thermokeeper.image.describe import describe
+from thermokeeper.image.partitions import FLASH_SIZES, table_for
+from thermokeeper.release import keys
+from thermokeeper.release.builder import read_release
+from thermokeeper.release.files import PROJECT, read_bytes, write_bytes
+from thermokeeper.release.firmware import read_firmware
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group("image")
+def image_group() -> None:
+    """Make a flash image for a serial number.
+
+    The image is the whole flash of one board: bootloader, release, factory record; a board or the simulator boots it.
+
+    \b
+      thermokeeper image build --firmware ESP32_GENERIC.bin --release thermometer-1.0.0.tkr \\
+          --serial THERM00000000000001 --server https://things.example.com --out flash.bin
+    """
+
+
+@image_group.command("build")
+@click.option("--firmware", required=True, type=_PATH, help="MicroPython's whole firmware file: gives the bootloader.")
+@click.option("--release", "release_path", required=True, type=_PATH, help="Signed release file: goes into slot 0.")
+@click.option("--serial", required=True, help="The board's serial number.")
+@click.option("--server", required=True, help="Where it activates: https://HOST[:PORT].")
+@click.option("--product", help="Product in the factory record.  [the release's]")
+@click.option("--service", default="gadgetkeeper", show_default=True, help="The service that the server speaks.")
+@click.option("--plain-http/--no-plain-http", default=False, help="Allow a server without TLS (http://).")
+@click.option("--wifi", multiple=True, metavar="SSID[:KEY]", help="A network to join; repeat it. No key: an open one.")
+@click.option(
+    "--flash-size",
+    type=click.Choice(list(FLASH_SIZES)),
+    default="4MiB",
+    show_default=True,
+    help="Of the board; picks the flash map.",
+)
+@click.option("--vfs", type=_PATH, default=PROJECT, help="Folder with boot.py and main.py.  [the project's]")
+@click.option("--trust", type=_PATH, multiple=True, help="Public key that must have signed the release; repeat it.")
+@click.option("--unsigned-ok", is_flag=True, help="Take a release without a signature.")
+@click.option("--parts", type=_PATH, help="Also write each part as a file into this folder.")
+@click.option("--out", required=True, type=_PATH, help="The flash image.")
+def build(
+    firmware: Path,
+    release_path: Path,
+    serial: str,
+    server: str,
+    product: str | None,
+    service: str,
+    plain_http: bool,
+    wifi: tuple[str, ...],
+    flash_size: str,
+    vfs: Path,
+    trust: tuple[Path, ...],
+    unsigned_ok: bool,
+    parts: Path | None,
+    out: Path,
+) -> None:
+    """Make the flash image of one board, to be written from offset 0, and say how."""
+    release = read_release(release_path)
+    if not release.signed and not unsigned_ok:
+        raise ToolError(f"{release_path} isn't signed; sign it with `thermokeeper release sign` (or --unsigned-ok)")
+    if trust:
+        moduli = [keys.load_public(path) for path in trust]
+        try:
+            release_format.verify(release.header, {release_format.key_id(modulus): modulus for modulus in moduli})
+        except ReleaseError as error:
+            raise ToolError(f"{release_path}: {error}") from None
+    product = product or release.manifest.product
+    extra = {"plain_http": True} if plain_http else {}
+    pieces = builder.pieces(
+        read_firmware(firmware),
+        release,
+        factory_record.pack(serial, product, server, service, **extra),
+        nvs.pack([nvs.parse_network(text) for text in wifi], table_for(flash_size)["nvs"].size),
+        builder.read_vfs_files(vfs),
+        flash_size,
+        product,
+    )
+    write_bytes(out, builder.assemble(pieces, flash_size))
+    click.echo(f"{out}: {flash_size} flash of {serial}, {product} {release.manifest.version} in slot 0")
+    if wifi:
+        click.echo("it holds Wi-Fi keys in plain text: keep it like a password")
+    chip = release.manifest.chip
+    click.echo(f"to a board, all of it: esptool --chip {chip} write-flash 0x0 {out}")
+    if parts:
+        for piece in pieces:
+            write_bytes(parts / f"{piece.name}.bin", piece.data)
+        files = " ".join(f"{piece.offset:#x} {parts / piece.name}.bin" for piece in pieces)
+        click.echo(f"to a board, in parts:  esptool --chip {chip} write-flash {files}")
+
+
+@image_group.command("inspect")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.argument("file", type=_PATH)
+def inspect(as_json: bool, file: Path) -> None:
+    """Show what is in a flash image, or in a dump of a board's flash from offset 0."""
+    try:
+        about = describe(read_bytes(file, "a flash image made by `thermokeeper image build`"))
+    except ToolError as error:
+        raise ToolError(f"{file}: {error}") from None
+    click.echo(json.dumps(about, indent=2) if as_json else _table(about))
+
+
+def _table(about: dict[str, Any]) -> str:
+    boot, factory, vfs = about["bootloader"], about["factory"], about["vfs"]
+    lines = [f"flash        {about['flash_size']} bytes"]
+    lines += [f"bootloader   {boot['chip']}, for {boot['flash_size_mib']} MiB" if boot else "bootloader   none"]
+    for part in about["partitions"]:
+        blank = ", blank" if part["blank"] else ""
+        lines.append(f"  {part['label']:<10} {part['offset']:#09x} {part['size']:>8} bytes{blank}")
+    for number, entry in enumerate(about["otadata"]):
+        text = "blank"
+        if entry:
+            wrong = "" if entry["crc_right"] else ", its CRC is wrong"
+            text = f"sequence {entry['sequence']}, {entry['slot']}, {entry['state']}{wrong}"
+        lines.append(f"otadata {number}    {text}")
+    for label, slot in about["slots"].items():
+        text = slot["state"] + (f": {slot['reason']}" if "reason" in slot else "")
+        if slot["state"] == "release":
+            signed = "signed" if slot["signed"] else "not signed"
+            text = f"{slot['product']} {slot['version']}, {signed}, {slot['bytes']} bytes, digest {slot['digest']}"
+        lines.append(f"{label:<12} {text}")
+    lines.append("factory      " + (factory.get("error") or " ".join(f"{k}={v}" for k, v in factory.items())))
+    files = ", ".join(f"{name} ({size} bytes)" for name, size in vfs.get("files", {}).items())
+    return "\n".join([*lines, "vfs          " + (vfs.get("error") or files)])
+
+
+GROUPS = [image_group]

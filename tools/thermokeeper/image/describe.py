@@ -1,0 +1,115 @@
+"""What is in a flash image or a dump of a board's flash, as plain data."""
+
+import struct
+import zlib
+from typing import Any
+
+from keeper import identity, image, release
+from keeper.errors import FactoryError, KeeperError, ReleaseError
+from thermokeeper.errors import ToolError
+from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
+from thermokeeper.release.filesystem import unpack
+from thermokeeper.release.firmware import interpreter_of, reader
+
+_STATES = {0: "new", 1: "pending verify", 2: "valid", 3: "invalid", 4: "aborted", 0xFFFFFFFF: "undefined"}
+
+
+def describe(flash: bytes) -> dict[str, Any]:
+    """Partitions, slots, otadata, factory record and file system; ToolError if it isn't a flash image at all."""
+    table = read_binary(flash[TABLE_OFFSET : TABLE_OFFSET + TABLE_SIZE])
+    if any(part.offset + part.size > len(flash) for part in table.partitions.values()):
+        raise ToolError(f"the flash image is cut off: it has {len(flash)} bytes, its partition table needs more")
+
+    def content(label: str) -> bytes:
+        part = table[label]
+        return flash[part.offset : part.offset + part.size]
+
+    return {
+        "flash_size": len(flash),
+        "bootloader": _bootloader(flash),
+        "partitions": [_partition(part, flash) for part in table.partitions.values()],
+        "otadata": _otadata(content("otadata")),
+        "slots": {label: _slot(content(label)) for label in ("ota_0", "ota_1")},
+        "factory": _factory(content("factory")),
+        "vfs": _vfs(content("vfs")),
+    }
+
+
+def slot_release(flash: bytes, table: Table, label: str) -> release.Manifest:
+    """The manifest of the release in a slot; ReleaseError if there is none."""
+    part = table[label]
+    data = flash[part.offset : part.offset + part.size]
+    end = image.length(reader(data), part.size)
+    start = -(-end // release.BLOCK_SIZE) * release.BLOCK_SIZE
+    return release.parse(data[start : start + release.HEADER_SIZE])
+
+
+def _bootloader(flash: bytes) -> dict[str, Any] | None:
+    for offset in (0, 0x1000, 0x2000):
+        try:
+            header = flash[offset : offset + image.HEADER_SIZE]
+            return {"offset": offset, "chip": image.chip_of(header), "flash_size_mib": 1 << (header[3] >> 4)}
+        except ReleaseError:
+            continue
+    return None
+
+
+def _partition(part: Partition, flash: bytes) -> dict[str, Any]:
+    data = flash[part.offset : part.offset + part.size]
+    return {
+        "label": part.label,
+        "type": part.kind,
+        "subtype": part.subtype,
+        "offset": part.offset,
+        "size": part.size,
+        "blank": data.count(0xFF) == len(data),
+    }
+
+
+def _otadata(data: bytes) -> list[dict[str, Any] | None]:
+    entries: list[dict[str, Any] | None] = []
+    for offset in (0, 0x1000):
+        sequence, state, checksum = struct.unpack_from("<I20xII", data, offset)
+        if sequence == 0xFFFFFFFF:
+            entries.append(None)
+            continue
+        # CRC as the ROM computes it over ota_seq, starting from all ones
+        right = checksum == zlib.crc32(struct.pack("<I", sequence), 0xFFFFFFFF)
+        name = _STATES.get(state, f"unknown ({state})")
+        entries.append({"sequence": sequence, "slot": f"ota_{(sequence - 1) % 2}", "state": name, "crc_right": right})
+    return entries
+
+
+def _slot(data: bytes) -> dict[str, Any]:
+    if data.count(0xFF) == len(data):
+        return {"state": "blank"}
+    try:
+        end = image.length(reader(data), len(data))
+        start = -(-end // release.BLOCK_SIZE) * release.BLOCK_SIZE
+        manifest = release.parse(data[start : start + release.HEADER_SIZE])
+    except KeeperError as error:
+        return {"state": "no release", "reason": str(error)}
+    return {
+        "state": "release",
+        "product": manifest.product,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "signed": release.is_signed(data[start : start + release.HEADER_SIZE]),
+        "interpreter": interpreter_of(data[:end]),
+        "bytes": manifest.slot_size,
+    }
+
+
+def _factory(data: bytes) -> dict[str, Any]:
+    try:
+        found = identity.parse(data)
+    except FactoryError as error:
+        return {"error": str(error)}
+    return {"serial": found.serial, "product": found.product, "service": found.service, "server": found.server}
+
+
+def _vfs(data: bytes) -> dict[str, Any]:
+    try:
+        return {"files": {name: len(content) for name, content in unpack(data).items()}}
+    except ToolError as error:
+        return {"error": str(error)}

@@ -1,0 +1,1 @@
+"""Release files: built from an application image and our lib/, signed, looked into."""

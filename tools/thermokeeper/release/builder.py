@@ -1,0 +1,152 @@
+"""Release files as bytes: header and parts put together, signed, and taken apart again with every check.
+
+The form is keeper.release's; this module only writes what that one reads, and asks it whether it's right.
+"""
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from keeper import image, release
+from keeper.errors import ReleaseError
+from thermokeeper.errors import ToolError
+from thermokeeper.release import keys
+from thermokeeper.release.files import read_bytes
+from thermokeeper.release.firmware import reader
+
+
+@dataclass(frozen=True)
+class ReleaseFile:
+    """A release file that was checked: form, sizes, the hash of each part, the application image."""
+
+    path: Path
+    header: bytes
+    manifest: release.Manifest
+    app: bytes
+    fs: bytes
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The manifest as it stands in the header."""
+        return manifest_fields(self.header)
+
+    @property
+    def signed(self) -> bool:
+        """Whether there is a signature, right or wrong."""
+        return bool(release.is_signed(self.header))
+
+    def slot(self) -> bytes:
+        """The release as it lies in a slot: application, padding, header, file system."""
+        return self.app.ljust(self.manifest.header_offset, b"\xff") + self.header + self.fs
+
+
+def build(
+    app: bytes,
+    fs: bytes,
+    *,
+    product: str,
+    version: str,
+    chip: str,
+    security: int,
+    created: str,
+    expires: str | None = None,
+) -> bytes:
+    """An unsigned release file."""
+    parts = [
+        {"name": name, "size": len(part), "sha256": hashlib.sha256(part).hexdigest()}
+        for name, part in (("app", app), ("fs", fs))
+    ]
+    fields: dict[str, Any] = {
+        "format": release.FORMAT,
+        "product": product,
+        "version": version,
+        "chip": chip,
+        "security": security,
+        "created": created,
+    }
+    if expires:
+        fields["expires"] = expires
+    header = pack_header({**fields, "parts": parts})
+    try:
+        release.parse(header)
+    except ReleaseError as error:
+        raise ToolError(f"no release can be made of this: {error}") from None
+    return header + app + fs
+
+
+def pack_header(fields: dict[str, Any], signature: bytes | None = None) -> bytes:
+    """The 4096-byte header for a manifest."""
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    if len(text) > release.MAX_MANIFEST_SIZE:
+        raise ToolError(f"the manifest has {len(text)} bytes, {release.MAX_MANIFEST_SIZE} is the limit")
+    head = release.MAGIC + struct.pack("<H", len(text)) + text
+    return head.ljust(release.SIGNATURE_OFFSET, b"\xff") + (signature or b"\xff" * release.SIGNATURE_SIZE)
+
+
+def manifest_fields(header: bytes) -> dict[str, Any]:
+    """The manifest of a header that keeper.release.parse has accepted, unknown fields included."""
+    size = struct.unpack_from("<H", header, len(release.MAGIC))[0]
+    fields: dict[str, Any] = json.loads(header[release.MANIFEST_OFFSET : release.MANIFEST_OFFSET + size])
+    return fields
+
+
+def sign(data: bytes, key: rsa.RSAPrivateKey) -> bytes:
+    """The release file `data` signed with `key`, in place of any other signature.
+
+    A file that this key has signed already stays as it is: a new signature would make another release of it.
+    """
+    modulus = keys.modulus_of(key.public_key())
+    name = release.key_id(modulus)
+    header = data[: release.HEADER_SIZE]
+    try:
+        release.verify(header, {name: modulus})
+        return data
+    except ReleaseError:
+        fields = manifest_fields(header)
+    parts = fields.pop("parts")
+    fields.pop("key", None)
+    content = pack_header({**fields, "key": name, "parts": parts})[: release.SIGNATURE_OFFSET]
+    header = content + keys.sign(key, content)
+    try:
+        release.verify(header, {name: modulus})
+    except ReleaseError as error:
+        raise ToolError(f"the signature that was made isn't accepted: {error}") from None
+    return header + data[release.HEADER_SIZE :]
+
+
+def read_release(path: Path) -> ReleaseFile:
+    """Read a release file and check all of it but the signature; ToolError says what the file is instead."""
+    data = read_bytes(path, "a release file made by `thermokeeper release build`")
+    return parse_release(data, path)
+
+
+def parse_release(data: bytes, path: Path) -> ReleaseFile:
+    """The same for bytes; `path` is for messages."""
+    if data[:1] == b"\xe9":
+        raise ToolError(f"{path} is an ESP32 image, not a release file; make one with `thermokeeper release build`")
+    header = data[: release.HEADER_SIZE]
+    try:
+        manifest = release.parse(header)
+    except ReleaseError as error:
+        raise ToolError(f"{path}: {error}") from None
+    if any(part.encoding for part in manifest.parts):
+        raise ToolError(f"{path} has compressed parts, which this version doesn't read")
+    if len(data) != manifest.file_size:
+        wrong = "cut off" if len(data) < manifest.file_size else "too long"
+        raise ToolError(f"{path} is {wrong}: it has {len(data)} bytes, its manifest says {manifest.file_size}")
+    app_end = release.HEADER_SIZE + manifest.app.stored
+    app, fs = data[release.HEADER_SIZE : app_end], data[app_end:]
+    for part, content in ((manifest.app, app), (manifest.fs, fs)):
+        if hashlib.sha256(content).digest() != part.sha256:
+            raise ToolError(f"{path} is damaged: the hash of its part {part.name} is wrong")
+    try:
+        if image.check(reader(app), len(app), manifest.chip) != len(app):
+            raise ToolError(f"{path}: something follows the application image in its part app")
+    except ReleaseError as error:
+        raise ToolError(f"{path}: {error}") from None
+    return ReleaseFile(path, header, manifest, app, fs)

@@ -1,0 +1,191 @@
+"""`thermokeeper release`: keygen, build, sign, inspect."""
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keeper import release
+from keeper.errors import ReleaseError
+from thermokeeper.errors import ToolError
+from thermokeeper.image.partitions import available_tables
+from thermokeeper.release import builder, keys
+from thermokeeper.release.application import application_files, trust_module
+from thermokeeper.release.files import PROJECT, write_bytes
+from thermokeeper.release.filesystem import pack_smallest, unpack
+from thermokeeper.release.firmware import interpreter_of, interpreter_version, read_firmware
+
+PASSPHRASE_VARIABLE = "THERMOKEEPER_PASSPHRASE"
+OLDEST_INTERPRETER = (1, 25)
+_PATH = click.Path(path_type=Path)
+
+
+@click.group("release")
+def release_group() -> None:
+    """Build, sign and inspect release files.
+
+    A release is one file with everything that runs on a device: MicroPython and our Python code. In order:
+
+    \b
+      thermokeeper release keygen --out key.pem
+      thermokeeper release build --app ESP32_GENERIC.bin --product thermometer \\
+          --version 1.0.0 --trust key.pub.pem --out thermometer-1.0.0.tkr
+      thermokeeper release sign --key key.pem thermometer-1.0.0.tkr
+      thermokeeper release inspect --trust key.pub.pem thermometer-1.0.0.tkr
+    """
+
+
+@release_group.command("keygen")
+@click.option("--out", required=True, type=_PATH, help="The private key; the public one goes beside it (*.pub.pem).")
+@click.option("--passphrase", "protect", is_flag=True, help=f"Protect it: asks, or takes ${PASSPHRASE_VARIABLE}.")
+def keygen(out: Path, protect: bool) -> None:
+    """Make the key that signs releases (RSA-3072). Keep it out of the repository, and a copy in a safe."""
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE) if protect else None
+    if protect and not passphrase:
+        passphrase = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True)
+    public = keys.generate(out, passphrase)
+    click.echo(f"private key: {out}\npublic key:  {public}\nkey id:      {release.key_id(keys.load_public(public))}")
+
+
+@release_group.command("build")
+@click.option("--app", required=True, type=_PATH, help="MicroPython firmware: the whole .bin or an .app-bin.")
+@click.option("--lib", type=_PATH, default=PROJECT / "lib", help="Folder with the application's packages.  [lib/]")
+@click.option("--product", required=True, help="What it is for; other products refuse it.")
+@click.option("--version", required=True, help="For people, like 1.0.0.")
+@click.option("--security", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Security version.")
+@click.option("--chip", help="Refuse the firmware if it is for another chip.")
+@click.option("--trust", type=_PATH, multiple=True, help="Public key that may sign the release after this; repeat it.")
+@click.option("--no-trust", is_flag=True, help="Build even though nothing can ever replace this release.")
+@click.option("--source", is_flag=True, help="Put .py files in, not compiled ones.")
+@click.option("--created", help="UTC time like 2026-11-21T20:13:18Z.  [$SOURCE_DATE_EPOCH, or now]")
+@click.option("--expires", help="UTC time after which devices shouldn't start to install it.")
+@click.option("--out", required=True, type=_PATH, help="The release file.")
+def build(
+    app: Path,
+    lib: Path,
+    product: str,
+    version: str,
+    security: int,
+    chip: str | None,
+    trust: tuple[Path, ...],
+    no_trust: bool,
+    source: bool,
+    created: str | None,
+    expires: str | None,
+    out: Path,
+) -> None:
+    """Make an unsigned release file. The same input and --created give the same bytes."""
+    if not trust and not no_trust:
+        raise ToolError("a release that trusts no key can never be updated; give --trust KEY.pub.pem (or --no-trust)")
+    firmware = read_firmware(app)
+    if chip and chip != firmware.chip:
+        raise ToolError(f"{app} is for the {firmware.chip}, not for the {chip}")
+    interpreter = interpreter_version(firmware.application)
+    if interpreter and interpreter < OLDEST_INTERPRETER:
+        wanted = ".".join(map(str, OLDEST_INTERPRETER))
+        click.echo(f"warning: {app.name} is {firmware.interpreter}; a real board needs {wanted} or later", err=True)
+    files = application_files(lib, source) | trust_module([keys.load_public(path) for path in trust], source)
+    data = builder.build(
+        firmware.application,
+        pack_smallest(files),
+        product=product,
+        version=version,
+        chip=firmware.chip,
+        security=security,
+        created=created or default_time(),
+        expires=expires,
+    )
+    write_bytes(out, data)
+    click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
+
+
+@release_group.command("sign")
+@click.option("--key", "key_path", required=True, type=_PATH, help="Private key made by `release keygen`.")
+@click.argument("file", type=_PATH)
+def sign(key_path: Path, file: Path) -> None:
+    """Sign a release file, in place of any other signature it has."""
+    key = keys.load_private(key_path, _ask_passphrase)
+    before = builder.read_release(file)
+    data = before.header + before.app + before.fs
+    signed = builder.sign(data, key)
+    if signed != data:
+        write_bytes(file, signed)
+    manifest = release.parse(signed[: release.HEADER_SIZE])
+    done = "signed" if signed != data else "signed already, left as it is"
+    click.echo(f"{file}: {before.manifest.product} {before.manifest.version} {done}, with key {manifest.key}")
+    click.echo(f"release digest: {manifest.digest}")
+
+
+@release_group.command("inspect")
+@click.option("--trust", type=_PATH, multiple=True, help="Public key to check the signature with; repeat it.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.argument("file", type=_PATH)
+def inspect(trust: tuple[Path, ...], as_json: bool, file: Path) -> None:
+    """Check a release file and show what is in it. With --trust: status 1 if no such key signed it."""
+    found = builder.read_release(file)
+    moduli = [keys.load_public(path) for path in trust]
+    about = describe(found, {release.key_id(modulus): modulus for modulus in moduli} if trust else None)
+    click.echo(json.dumps(about, indent=2) if as_json else _table(about))
+    if trust and about["signature"]["state"] != "good":
+        raise ToolError(f"{file}: {about['signature']['text']}")
+
+
+def describe(found: builder.ReleaseFile, trusted: dict[str, bytes] | None) -> dict[str, Any]:
+    """What `inspect --json` says. `trusted` None: the signature isn't checked."""
+    manifest = found.manifest
+    state, text = "unchecked", f"there, by key {manifest.key}; not checked (give --trust)"
+    if not found.signed:
+        state, text = "none", "not signed"
+    elif trusted is not None:
+        try:
+            release.verify(found.header, trusted)
+            state, text = "good", f"good, by key {manifest.key}"
+        except ReleaseError as error:
+            state, text = "bad", str(error)
+    return {
+        "digest": manifest.digest,
+        "manifest": found.fields,
+        "signature": {"state": state, "text": text},
+        "interpreter": interpreter_of(found.app),
+        "file_size": manifest.file_size,
+        "slot_size": manifest.slot_size,
+        "header_offset": manifest.header_offset,
+        "fs_offset": manifest.fs_offset,
+        "fits": {name: manifest.slot_size <= table.slot_size for name, table in available_tables().items()},
+        "slots": {name: table.slot_size for name, table in available_tables().items()},
+        "files": {name: len(content) for name, content in unpack(found.fs).items()},
+    }
+
+
+def default_time() -> str:
+    """$SOURCE_DATE_EPOCH, or now, as manifests write it."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is not None and not re.fullmatch("[0-9]{1,11}", epoch):
+        raise ToolError("SOURCE_DATE_EPOCH isn't a number of seconds; correct or unset it")
+    when = datetime.fromtimestamp(int(epoch), UTC) if epoch is not None else datetime.now(UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _ask_passphrase() -> str:
+    return os.environ.get(PASSPHRASE_VARIABLE) or click.prompt("Passphrase", hide_input=True)
+
+
+def _table(about: dict[str, Any]) -> str:
+    fields = about["manifest"]
+    rows = [(name, str(value)) for name, value in fields.items() if name not in ("parts", "key", "format")]
+    rows += [("signature", about["signature"]["text"]), ("digest", about["digest"])]
+    rows += [("MicroPython", about["interpreter"] or "doesn't say its version")]
+    rows += [(part["name"], f"{part['size']} bytes, SHA-256 {part['sha256']}") for part in fields["parts"]]
+    rows += [("file", f"{about['file_size']} bytes"), ("needs", f"a slot of {about['slot_size']} bytes")]
+    for name, size in about["slots"].items():
+        verdict = f"{size - about['slot_size']} bytes left" if about["fits"][name] else "too small"
+        rows.append((f"on {name}", f"slot of {size} bytes: {verdict}"))
+    lines = [f"{name:<12} {value}" for name, value in rows] + ["files in fs:"]
+    return "\n".join(lines + [f"  {size:>7}  {name}" for name, size in about["files"].items()])
+
+
+GROUPS = [release_group]

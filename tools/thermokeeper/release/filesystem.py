@@ -1,0 +1,86 @@
+"""LittleFS2 images that MicroPython mounts: made from files in memory, and read again.
+
+Disk version 2.0 with MicroPython's own sizes, no times: the same files give the same bytes.
+"""
+
+from typing import Any
+
+from littlefs import LittleFS, LittleFSError, UserContext
+
+from thermokeeper.errors import ToolError
+
+BLOCK_SIZE = 4096
+DISK_VERSION = 0x00020000  # older MicroPython refuses 2.1, newer ones read both
+_SIZES: dict[str, Any] = {
+    "block_size": BLOCK_SIZE,
+    "read_size": 32,
+    "prog_size": 32,
+    "cache_size": 128,
+    "lookahead_size": 32,
+}
+
+
+def pack(files: dict[str, bytes], size: int) -> bytes:
+    """A file system of exactly `size` bytes with `files` (path with / -> content); ToolError if it's too small."""
+    image = _try_pack(files, size // BLOCK_SIZE)
+    if image is None:
+        raise ToolError(f"the files don't fit into a file system of {size} bytes; leave some out")
+    return image
+
+
+def pack_smallest(files: dict[str, bytes], limit: int = 16 << 20) -> bytes:
+    """The smallest file system that holds `files`."""
+    # each file that isn't inline has whole blocks of its own, each folder (the root too) a pair of them
+    blocks = 2 + 2 * len(_folders(files))
+    blocks += sum(-(-len(content) // BLOCK_SIZE) for content in files.values() if len(content) > 512)
+    while blocks * BLOCK_SIZE <= limit:
+        image = _try_pack(files, blocks)
+        if image is not None:
+            return image
+        blocks += 1
+    raise ToolError(f"the files don't fit into {limit} bytes; leave some out")
+
+
+def unpack(image: bytes) -> dict[str, bytes]:
+    """All files of a LittleFS2 image; ToolError if it isn't one."""
+    if image[8:16] != b"littlefs":
+        raise ToolError("not a LittleFS2 file system")
+    try:
+        fs = LittleFS(UserContext(buffer=bytearray(image)), mount=False, block_count=len(image) // BLOCK_SIZE, **_SIZES)
+        fs.mount()
+        files = {}
+        for folder, _, names in fs.walk("/"):
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}".lstrip("/")
+                with fs.open(path, "rb") as file:
+                    files[path] = bytes(file.read())
+    except LittleFSError as error:
+        raise ToolError(f"the LittleFS2 file system is damaged: {error}") from None
+    return dict(sorted(files.items()))
+
+
+def _folders(files: dict[str, bytes]) -> list[str]:
+    folders: set[str] = set()
+    for path in files:
+        parts = path.split("/")[:-1]
+        folders.update("/".join(parts[: i + 1]) for i in range(len(parts)))
+    return sorted(folders)
+
+
+def _try_pack(files: dict[str, bytes], blocks: int) -> bytes | None:
+    context = UserContext(blocks * BLOCK_SIZE)
+    try:
+        fs = LittleFS(context, mount=False, block_count=blocks, disk_version=DISK_VERSION, **_SIZES)
+        fs.format()
+        fs.mount()
+        for folder in _folders(files):
+            fs.mkdir(folder)
+        for path, content in sorted(files.items()):
+            with fs.open(path, "wb") as file:
+                file.write(content)
+        fs.unmount()
+    except LittleFSError as error:
+        if error.code == LittleFSError.Error.LFS_ERR_NOSPC:
+            return None
+        raise ToolError(f"littlefs refuses the files: {error}") from None
+    return bytes(context.buffer)
