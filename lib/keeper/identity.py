@@ -21,7 +21,7 @@ class Identity:
     """A checked factory record.
 
     serial, product, service, server: text, never empty; server is `http[s]://host[:port]`, without a slash at its end.
-    extra: dict, every member of the record that isn't one of these (settings of the product, CA certificate, ...).
+    extra: dict, the whole record: with whatever else was put into it (settings of the product, CA certificate, ...).
     """
 
     def __init__(self, record):
@@ -31,7 +31,7 @@ class Identity:
         self.server = _text(record, "server", 256).rstrip("/")
         for char in self.serial:
             if char not in _ALNUM:
-                raise FactoryError("factory record: the serial has a character that no serial has; write the record again")
+                raise FactoryError("factory record: the serial has a character that no serial has; write it again")
         if self.server.startswith("http://"):
             if record.get("plain_http") is not True:
                 raise FactoryError("factory record: http is not allowed by it (plain_http); give an https server")
@@ -43,7 +43,7 @@ class Identity:
 def parse(block):
     """Identity from the first bytes of the partition (bytes-like, up to 4096); FactoryError says what is wrong."""
     if len(block) < _HEAD_SIZE or bytes(block[:8]) != MAGIC:
-        raise FactoryError("no factory record: this board was never given a serial; write one with `thermokeeper image`")
+        raise FactoryError("no factory record: this board never got a serial; write one with `thermokeeper image`")
     size = struct.unpack_from("<H", block, 8)[0]
     end = _HEAD_SIZE + size
     if end + 4 > len(block) or end + 4 > RECORD_SIZE:

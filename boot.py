@@ -1,0 +1,60 @@
+"""Finds the release in the running slot and puts its Python code first on the path; nothing else.
+
+It stays on the board for life and boots every release ever made, so it relies only on where a release lies in a slot:
+application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. The
+release can't be asked for help with that: it isn't mounted yet. Without one main.py runs all the same, and says so.
+"""
+
+import json
+import struct
+import sys
+
+import vfs
+from esp32 import Partition
+
+
+class _ReleaseFiles:
+    """Read-only block device over the part of a slot that holds the release's file system."""
+
+    def __init__(self, slot, offset, size):
+        self._slot = slot
+        self._first = offset // 4096
+        self._count = size // 4096
+
+    def readblocks(self, block, buffer, offset=0):
+        self._slot.readblocks(self._first + block, buffer, offset)
+
+    def ioctl(self, operation, _):
+        return {4: self._count, 5: 4096}.get(operation, 0)
+
+
+def _mount_release():
+    slot = Partition(Partition.RUNNING)
+    limit = slot.info()[3]
+    head = bytearray(24)
+    slot.readblocks(0, head, 0)
+    end = 24
+    for _ in range(head[1]):
+        segment = memoryview(head)[:8]
+        slot.readblocks(end // 4096, segment, end % 4096)
+        end += 8 + struct.unpack("<II", segment)[1]
+        if end > limit:
+            raise ValueError("no application image")
+    slot.readblocks(0, head, 0)
+    end = ((end + 16) & ~15) + 32 * head[23]
+    offset = (end + 4095) // 4096 * 4096
+    head = bytearray(10)
+    slot.readblocks(offset // 4096, head, 0)
+    if head[:5] != b"TKREL":
+        raise ValueError("no release behind the application")
+    manifest = bytearray(min(struct.unpack_from("<H", head, 8)[0], 4086))
+    slot.readblocks(offset // 4096, manifest, 10)
+    size = [part["size"] for part in json.loads(manifest)["parts"] if part["name"] == "fs"][0]
+    vfs.mount(_ReleaseFiles(slot, offset + 4096, size), "/release", readonly=True)
+    sys.path.insert(0, "/release")
+
+
+try:
+    _mount_release()
+except Exception as error:  # main.py isn't run after a boot.py that failed, and nothing would end a trial then
+    print("tk: boot: no release in the running slot: %s" % error)

@@ -1,0 +1,87 @@
+"""The board's standing with its service: activated by serial, key and thing kept in NVS, thing given its name.
+
+Every activation makes a new key and drops the old one on the server, so a key is stored before it is used and only
+replaced by a newer one; a lost answer costs one more activation. The key belongs to one serial, service and server,
+and is never used for another. It knows a cloud driver's verbs, not its wire.
+"""
+
+from keeper.console import say
+from keeper.errors import CloudError
+
+
+class Activation:
+    """store: `state.Store`; cloud: a driver of `keeper.clouds`; name: what the thing is to be called, or None."""
+
+    def __init__(self, identity, store, cloud, name=None):
+        self._identity = identity
+        self._store = store
+        self._cloud = cloud
+        self._name = name
+        self._origin = {"serial": identity.serial, "service": identity.service, "server": identity.server}
+        self._credentials = None
+        self._refused_before = False
+
+    def recall(self):
+        """Take the credentials that NVS holds, if they are for this serial, service and server."""
+        found = self._store.load("cloud")
+        if not isinstance(found, dict) or not _is_word(found.get("key")) or not _is_word(found.get("thing")):
+            return
+        for field in self._origin:
+            # A record of schema 0 doesn't say where its key is from: it is from the only server that there was.
+            if found.get(field, self._origin[field]) != self._origin[field]:
+                say("activate", "the stored key belongs to another %s: not used" % field)
+                return
+        self._cloud.use(found)
+        self._credentials = found
+
+    def ensure(self):
+        """Activate if there is no key, name the thing if it isn't yet. Raises CloudError, NetError, StateError."""
+        if not self._credentials:
+            say("activate", "serial %s at %s" % (self._identity.serial, self._identity.server))
+            found = self._cloud.activate(self._identity)
+            found.update(self._origin)
+            found["named"] = False
+            self._store.save("cloud", found)
+            self._credentials = found
+            self._cloud.use(found)
+            say("activate", "done: thing %s" % found["thing"])
+        if self._name and not self._credentials.get("named"):
+            self._rename()
+
+    def active(self):
+        """Whether there is a key to call with."""
+        return self._credentials is not None
+
+    def works(self):
+        """The server has just taken the key: the next refusal is a new one."""
+        self._refused_before = False
+
+    def refused(self, error):
+        """Whether `error` means that the key was dropped, for the first time since it worked: then activate anew.
+
+        A second refusal in a row is no reason to try at once: two boards with one serial would drop each other's
+        keys for ever.
+        """
+        if not isinstance(error, CloudError) or error.status != 401 or self._credentials is None:
+            return False
+        self._credentials = None
+        if self._refused_before:
+            return False
+        self._refused_before = True
+        say("activate", "the server doesn't know the key any more: activating again")
+        return True
+
+    def _rename(self):
+        try:
+            self._cloud.rename(self._name)
+            say("thing", "named %s" % self._name)
+        except CloudError as error:
+            if error.status != 400:
+                raise
+            say("thing", "keeps the name that the server gave it: %s" % error)
+        self._credentials["named"] = True
+        self._store.save("cloud", self._credentials)
+
+
+def _is_word(value):
+    return isinstance(value, str) and value != ""

@@ -1,0 +1,115 @@
+"""What the board remembers of releases: the version id confirmed last, the one being tried, the one that failed.
+
+One record in NVS. It is believed only as far as it fits what really runs: ids are tied to a release's digest, and the
+running slot's header says which release that is. It asks no server and touches no slot.
+
+Fields: `id`, `digest` of the release confirmed last; `next` {id, digest, version} from before a slot is selected
+until its release is confirmed on the server; `failed` likewise, with `tries`: a release that was rolled back.
+"""
+
+import time
+
+# After the first and the second rollback of a release it is tried again when the board has been up for so long;
+# after the third only another release is.
+_RETRY_AFTER_MS = (3_600_000, 6 * 3_600_000)
+
+
+class Ledger:
+    """The record over a `state.Store`; `running` is the running release's Manifest, or None if none is known."""
+
+    def __init__(self, store, running):
+        self._store = store
+        self._booted_ms = time.ticks_ms()
+        self._digest = running.digest if running else None
+        self._record = _sound(store.load("release"))
+
+    def runs(self, digest):
+        """Whether the release with this digest (or None) is the one that runs."""
+        return digest is not None and digest == self._digest
+
+    def known_id(self):
+        """The version id of what runs, or None if it isn't known here."""
+        if self._record.get("digest", self._digest) != self._digest:  # a record of schema 0 has no digest
+            return None
+        return self._record.get("id")
+
+    def contradicts(self, version):
+        """Whether the server's word that the board runs this version (`clouds.Version`) is known to be wrong."""
+        if version.digest:
+            return not self.runs(version.digest)
+        return version.id == self._record.get("id") and self.known_id() is None
+
+    def awaited_id(self):
+        """The id of the running release if the server still has to be told of it, else None."""
+        expected = self._record.get("next")
+        return expected["id"] if expected and self.runs(expected["digest"]) else None
+
+    def expect(self, version_id, manifest):
+        """Store what the next boot should run; called before the slot is selected."""
+        self._record["next"] = {"id": version_id, "digest": manifest.digest, "version": manifest.version}
+        self._keep()
+
+    def settle(self, aborted):
+        """After a boot, give up a `next` that doesn't run.
+
+        `aborted`: otadata says that the other slot was tried and left; else the power went before it was selected.
+        Returns the version of a release that failed, else None.
+        """
+        expected = self._record.get("next")
+        if not expected or self.runs(expected["digest"]):
+            return None
+        self._record["next"] = None
+        if aborted:
+            before = self._record.get("failed")
+            tries = before["tries"] if before and before["digest"] == expected["digest"] else 0
+            expected["tries"] = tries + 1
+            self._record["failed"] = expected
+        self._keep()
+        return expected["version"] if aborted else None
+
+    def give_up(self):
+        """Forget the `next` that runs: the server will not hear of it."""
+        self._record["next"] = None
+        self._keep()
+
+    def confirmed(self, version_id):
+        """Remember that the server knows the running release by this id."""
+        self._record["id"] = version_id
+        self._record["digest"] = self._digest
+        self._record["next"] = None
+        failed = self._record.get("failed")
+        if failed and failed["digest"] == self._digest:
+            self._record["failed"] = None  # it works after all
+        self._keep()
+
+    def holds_back(self, version_id):
+        """Whether this version was rolled back on this board, and isn't to be tried again now."""
+        failed = self._record.get("failed")
+        if not failed or failed["id"] != version_id:
+            return False
+        tries = failed["tries"]
+        if tries > len(_RETRY_AFTER_MS):
+            return True
+        return time.ticks_diff(time.ticks_ms(), self._booted_ms) < _RETRY_AFTER_MS[tries - 1]
+
+    def _keep(self):
+        self._store.save("release", self._record)
+
+
+def _sound(found):
+    """The record with what a release that was rolled back may have left in it taken out: any form, any type."""
+    if not isinstance(found, dict):
+        return {}
+    for name in ("id", "digest"):
+        if not isinstance(found.get(name, ""), (str, type(None))):
+            return {}
+    for name in ("next", "failed"):
+        entry = found.get(name)
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("digest"), str):
+            entry["version"] = str(entry.get("version"))
+        else:
+            entry = found[name] = None
+        if name == "failed" and entry:
+            tries = entry.get("tries")
+            entry["tries"] = tries if isinstance(tries, int) and tries > 0 else 1
+    return found

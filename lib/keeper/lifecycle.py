@@ -1,0 +1,171 @@
+"""The life of a device: activated, kept up to date, confirmed. One state machine over a cloud driver and the installer.
+
+`step` does what is due and returns; whatever the modules below raise becomes one line and a later try, here and nowhere
+else. It knows no product: the product shows its health to it. docs/life-cycle.md draws the states.
+"""
+
+import gc
+import time
+
+from keeper.backoff import Backoff
+from keeper.console import say
+from keeper.errors import CloudError, KeeperError
+from keeper.slots import ABORTED, INVALID, state_name
+
+_RETRY_BASE_MS = 2_000
+_RETRY_CAP_MS = 15 * 60_000
+_TRIAL_POLL_MS = 1_000
+
+
+class Lifecycle:
+    """Brings one device from bare to registered, and from release to release.
+
+    activation, ledger, installer, slots: the objects of these modules; cloud: a driver of `keeper.clouds`.
+    product: an object with `healthy()`: "" when it works, else what is still missing (asked when the server was
+    reached); `before_reset()`: delivers what a reset would lose; `reset()`: restarts the board, doesn't return.
+    """
+
+    def __init__(self, activation, ledger, slots, installer, cloud, product, sync_ms=900_000):
+        self._activation = activation
+        self._ledger = ledger
+        self._slots = slots
+        self._installer = installer
+        self._cloud = cloud
+        self._product = product
+        self._sync_ms = sync_ms
+        self._backoff = Backoff(_RETRY_BASE_MS, _RETRY_CAP_MS)
+        self._due_ms = time.ticks_ms()
+        self._last_note = None
+        self._on_trial = False
+
+    def begin(self, version):
+        """Settle after a boot what NVS and the slots disagree about; `version` is the running release's, to be said."""
+        slots = self._slots
+        self._on_trial = slots.on_trial()
+        state = state_name(slots.state(slots.running))
+        say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
+        try:
+            self._activation.recall()
+        except KeeperError as error:
+            say("state", str(error))
+        try:
+            failed = self._ledger.settle(slots.state(slots.other) in (ABORTED, INVALID))
+            if failed:
+                say("rollback", "release %s didn't prove itself" % failed)
+        except KeeperError as error:
+            say("state", str(error))
+
+    def step(self):
+        """Do what is due, if anything. Never raises a KeeperError."""
+        if time.ticks_diff(self._due_ms, time.ticks_ms()) > 0:
+            return
+        gc.collect()
+        try:
+            self._sync()
+            pause_ms = _TRIAL_POLL_MS if self._on_trial else self._sync_ms
+            self._activation.works()
+            self._backoff.reset()
+        except KeeperError as error:
+            pause_ms = self._pause_after(error)
+        self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
+
+    def send(self, event, points):
+        """Deliver datapoints [(value, at or None)]; True when the server has them. Never raises a KeeperError."""
+        if not self._activation.active():
+            return False
+        try:
+            self._cloud.report(event, points)
+            self._activation.works()
+            return True
+        except KeeperError as error:
+            if self._activation.refused(error):
+                self._due_ms = time.ticks_ms()
+            self._note("deliver", str(error))
+            return False
+
+    def _pause_after(self, error):
+        if self._activation.refused(error):
+            return 0
+        pause_ms = self._backoff.next_ms(getattr(error, "retry_after_ms", None))
+        self._note("wait", "%s; next try in %d s" % (error, (pause_ms + 999) // 1000))
+        return pause_ms
+
+    def _sync(self):
+        self._activation.ensure()
+        target = self._cloud.target()
+        if self._on_trial:
+            missing = self._product.healthy()
+            if missing:
+                self._note("trial", "still to be shown: %s" % missing)
+                return
+            self._slots.confirm()
+            self._on_trial = False
+            say("trial", "passed: %s stays" % self._slots.running.label)
+        awaited_id = self._ledger.awaited_id()
+        if awaited_id:
+            self._confirm_awaited(awaited_id)
+        if target is None:
+            self._note("version", "the server has none for this device")
+        elif self._is_current(target):
+            self._note("version", "up to date: %s" % target.name)
+        elif self._ledger.holds_back(target.id):
+            self._note("version", "%s failed on this board: not tried again now" % target.name)
+        else:
+            self._update(target)
+
+    def _is_current(self, target):
+        """Whether the target is what runs: by what NVS knows, else by what the server knows, or by its digest."""
+        ledger = self._ledger
+        known_id = ledger.known_id()
+        if known_id is None:
+            current = self._cloud.current()
+            if current is not None and not ledger.contradicts(current):
+                known_id = current.id
+                if known_id == target.id:
+                    ledger.confirmed(known_id)
+        if known_id == target.id:
+            return True
+        if ledger.runs(target.digest):
+            self._confirm(target.id)
+            return True
+        return False
+
+    def _confirm(self, version_id):
+        """Tell the server what runs, and only then remember it: a cut in between repeats it, which changes nothing."""
+        self._cloud.confirm(version_id)
+        self._ledger.confirmed(version_id)
+        say("confirm", "version %s confirmed on the server" % version_id)
+
+    def _confirm_awaited(self, version_id):
+        try:
+            self._confirm(version_id)
+        except CloudError as error:
+            if error.status not in (404, 409):
+                raise
+            # The version was withdrawn while it was on its way here. That must not keep the board from the next one.
+            say("confirm", "version %s isn't known any more: %s" % (version_id, error))
+            self._ledger.give_up()
+
+    def _update(self, target):
+        say("update", "to %s (%s)" % (target.name, target.id))
+        stream = self._cloud.open_release(target.id)
+        try:
+            manifest = self._installer.read_header(stream)
+            if self._ledger.runs(manifest.digest):
+                self._confirm(target.id)
+                return
+            self._installer.install(stream, manifest)
+        finally:
+            stream.close()
+        self._product.before_reset()
+        self._slots.forget_verdict()
+        self._ledger.expect(target.id, manifest)
+        self._slots.select()
+        say("reset", "into release %s in %s" % (manifest.version, self._slots.other.label))
+        self._product.reset()
+
+    def _note(self, topic, text):
+        """Say a line, but not the same one again and again."""
+        if (topic, text) != self._last_note:
+            self._last_note = (topic, text)
+            say(topic, text)

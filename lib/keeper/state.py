@@ -1,0 +1,102 @@
+"""What outlives a reset: a few named records in NVS, each one blob, so that each changes whole or not at all.
+
+The only door to `esp32.NVS`. A record is a JSON object (or list) of at most `RECORD_LIMIT` bytes; it carries the
+schema it was written with as `v`, and `load` brings older ones up to date. A damaged record reads as absent: what is
+in it can be had again (activation is allowed at any time). What the fields mean is known by those who store them.
+"""
+
+import json
+
+from keeper.errors import StateError
+
+RECORD_LIMIT = 1536
+SCHEMA = 1
+_NOT_FOUND = -4354  # ESP_ERR_NVS_NOT_FOUND; a value of another type reads as not found, too
+_FULL = -4357  # ESP_ERR_NVS_NOT_ENOUGH_SPACE
+_ERRORS = range(-4607, -4352)  # NVS's own
+
+
+class Store:
+    """Records in one NVS namespace."""
+
+    def __init__(self, namespace="keeper"):
+        self._namespace = namespace
+        self._nvs = None
+        self._buffer = None
+
+    def load(self, name):
+        """The record `name` (dict or list), or None when there is none that can be read."""
+        text = self._get(name)
+        if text is None:
+            return self._migrate_0(name)
+        try:
+            record = json.loads(text)
+        except (ValueError, RuntimeError):
+            return None
+        return record if isinstance(record, (dict, list)) else None
+
+    def save(self, name, record):
+        """Write the record as one blob and return when it is in flash; writes nothing if flash holds the same."""
+        if isinstance(record, dict):
+            record["v"] = SCHEMA
+        data = json.dumps(record).encode()
+        if len(data) > RECORD_LIMIT:
+            raise StateError("record %s has %d bytes, %d fit" % (name, len(data), RECORD_LIMIT))
+        if self._get(name) == data:
+            return
+        try:
+            nvs = self._open()
+            nvs.set_blob(name, data)
+            nvs.commit()
+        except OSError as error:
+            if error.args[0] == _FULL:
+                raise StateError("NVS is full: %s could not be stored; erase what another program left there" % name)
+            raise StateError("NVS refused to store %s: %s" % (name, error))
+
+    def erase(self, name):
+        """Remove the record; nothing happens if there is none."""
+        try:
+            nvs = self._open()
+            nvs.erase_key(name)
+            nvs.commit()
+        except OSError as error:
+            if error.args[0] != _NOT_FOUND:
+                raise StateError("NVS refused to erase %s: %s" % (name, error))
+
+    def _open(self):
+        if self._nvs is None:
+            from esp32 import NVS
+
+            self._nvs = NVS(self._namespace)
+            self._buffer = bytearray(RECORD_LIMIT)
+        return self._nvs
+
+    def _get(self, name):
+        try:
+            size = self._open().get_blob(name, self._buffer)
+        except OSError as error:
+            # Absent, of another type, longer than any record of ours, broken, or NVS so full that not even our
+            # namespace could be made: each means that there is no record.
+            if error.args[0] in _ERRORS:
+                return None
+            raise StateError("NVS can't be read: %s" % error)
+        return bytes(memoryview(self._buffer)[:size])
+
+    def _migrate_0(self, name):
+        """Schema 0 is what firmware written after the service's own guide stored: each value a blob of its own."""
+        if name == "cloud":
+            key, thing = self._get("apiKey"), self._get("thingId")
+            if key and thing:
+                return {"v": 0, "key": _word(key), "thing": _word(thing), "named": True}
+        elif name == "release":
+            version_id = self._get("versionId")
+            if version_id:
+                return {"v": 0, "id": _word(version_id)}
+        return None
+
+
+def _word(data):
+    try:
+        return data.decode()
+    except UnicodeError:
+        return ""

@@ -1,0 +1,32 @@
+"""Whom to trust: the one TLS context that a client keeps, from certificates in DER or PEM. Must not know sockets."""
+
+import binascii
+import ssl
+
+from keeper.errors import NetError
+
+
+def trusting(ca):
+    """Context that trusts the certificates in `ca` and nothing else; DER of one, or PEM of any number of them."""
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = ssl.CERT_REQUIRED
+        for certificate in _certificates(ca):
+            context.load_verify_locations(cadata=certificate)
+    except (OSError, ValueError, MemoryError) as error:
+        raise NetError("the CA certificate can't be used: %s" % error)
+    return context
+
+
+def _certificates(ca):
+    # MicroPython takes one certificate at a time, and PEM only where the port has it: so DER always.
+    if isinstance(ca, str):
+        ca = ca.encode()
+    if b"-----BEGIN" not in ca:
+        return [bytes(ca)]
+    found = []
+    for piece in ca.split(b"-----BEGIN CERTIFICATE-----")[1:]:
+        found.append(binascii.a2b_base64(piece.split(b"-----END")[0]))
+    if not found:
+        raise ValueError("no certificate in it")
+    return found

@@ -1,0 +1,20 @@
+"""On CPython, gives the device's network modules the simulator's sockets, TLS and poll, which behave as MicroPython's.
+
+Imported for that effect only. The standard library stays as it is: tests' own servers use it.
+"""
+
+import time
+import weakref
+
+import keeper.tls
+import keeper.wire
+from thermokeeper.simulator import streams
+
+_modules = streams.modules(lambda: True, lambda: None, weakref.WeakSet())
+keeper.wire.socket = _modules["socket"]
+keeper.wire.select = _modules["select"]
+keeper.tls.ssl = _modules["ssl"]
+
+if not hasattr(time, "ticks_ms"):  # outside pytest, whose conftest lends them
+    time.ticks_ms = lambda: time.monotonic_ns() // 1_000_000 % (1 << 30)
+    time.ticks_diff = lambda end, start: (end - start + (1 << 29)) % (1 << 30) - (1 << 29)
