@@ -42,6 +42,7 @@ def image_group() -> None:
 @click.option("--service", default="gadgetkeeper", show_default=True, help="The service that the server speaks.")
 @click.option("--plain-http/--no-plain-http", default=False, help="Allow a server without TLS (http://).")
 @click.option("--wifi", multiple=True, metavar="SSID[:KEY]", help="A network to join; repeat it. No key: an open one.")
+@click.option("--set", "members", multiple=True, metavar="NAME=VALUE", help="A setting of the product; repeat it.")
 @click.option(
     "--flash-size",
     type=click.Choice(list(FLASH_SIZES)),
@@ -63,6 +64,7 @@ def build(
     service: str,
     plain_http: bool,
     wifi: tuple[str, ...],
+    members: tuple[str, ...],
     flash_size: str,
     vfs: Path,
     trust: tuple[Path, ...],
@@ -81,7 +83,9 @@ def build(
         except ReleaseError as error:
             raise ToolError(f"{release_path}: {error}") from None
     product = product or release.manifest.product
-    extra = {"plain_http": True} if plain_http else {}
+    extra = dict(_member(text) for text in members)
+    if plain_http:
+        extra["plain_http"] = True
     pieces = builder.pieces(
         read_firmware(firmware),
         release,
@@ -102,6 +106,17 @@ def build(
             write_bytes(parts / f"{piece.name}.bin", piece.data)
         files = " ".join(f"{piece.offset:#x} {parts / piece.name}.bin" for piece in pieces)
         click.echo(f"to a board, in parts:  esptool --chip {chip} write-flash {files}")
+
+
+def _member(text: str) -> tuple[str, Any]:
+    """NAME=VALUE as a member of the factory record: `period_s=10` is a number, `place=attic` a text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ToolError(f"--set {text}: should look like period_s=10")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 @image_group.command("inspect")

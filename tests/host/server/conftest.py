@@ -1,0 +1,117 @@
+"""A real server on a free port, and a shop to fill it: everything goes through sockets."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from thermokeeper.server import schemas
+from thermokeeper.server.client import VendorClient
+from thermokeeper.server.local import LocalServer
+from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.settings import Limits, Settings
+
+# a database URL runs these tests on it in place of SQLite (empty, or left by a run before)
+DATABASE_URL = os.environ.get("THERMOKEEPER_TEST_DATABASE")
+FAST = Rate(burst=1_000_000, every_s=0.001)
+_numbers = itertools.count(1)
+
+
+class Device:
+    """An activated device's side of the wire."""
+
+    def __init__(self, http: httpx.Client, number: str) -> None:
+        self.http = http
+        self.number = number
+        self.key = self.thing = ""
+
+    def activate(self) -> "Device":
+        response = self.http.post("/v1/provision/activate.json", json={"serialNumber": self.number})
+        assert response.status_code == 200, response.text
+        self.key, self.thing = response.json()["apiKey"], response.json()["thingId"]
+        return self
+
+    def call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None, **options):
+        """`path` below the thing (".json", "/version.json"), or from /v1 on."""
+        if body is not None:
+            options["json"] = body
+        url = path if path.startswith("/v1") else f"/v1/things/{self.thing}{path}"
+        return self.http.request(method, url, headers={"X-ApiKey": self.key, **(headers or {})}, **options)
+
+    def post_points(self, points: object, event: str = "temperature"):
+        return self.call("POST", f"/events/{event}/datapoints.json", points)
+
+
+class Shop:
+    """A vendor with a template and product of its own, for one test."""
+
+    def __init__(self, server: LocalServer, http: httpx.Client) -> None:
+        self.server = server
+        self.http = http
+        self.vendor = VendorClient(server.url, server.vendor_token)
+        self.tag = f"t{next(_numbers)}-{os.getpid()}"
+        self.template = self.vendor.create_template(f"Template {self.tag}")
+        self.product = self.vendor.create_product(self.tag, "Thermometer", self.template.id)
+
+    def version(self, name: str, firmware: bytes | None = b"firmware", publish: bool = False, **settings):
+        made = self.vendor.create_version(settings.pop("template", self.template.id), name, **settings)
+        if firmware is not None:
+            made = self.vendor.upload_firmware(made.id, firmware)
+        if publish:
+            self.vendor.publish(made.id)
+        return made
+
+    def serial(self, **settings) -> str:
+        return self.vendor.add_serial(self.tag, f"S{next(_numbers)}-{self.tag}", **settings).serial_number
+
+    def device(self, **settings) -> Device:
+        return Device(self.http, self.serial(**settings)).activate()
+
+    def owner(self) -> schemas.NewOwner:
+        return self.vendor.create_owner(f"Owner {next(_numbers)} {self.tag}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    settings = Settings(Path(), "", limits=replace(Limits(), serials_per_call=20), serial_rate=FAST, client_rate=FAST)
+    folder = tmp_path_factory.mktemp("server")
+    with LocalServer(folder, settings=settings, database_url=DATABASE_URL) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def http(server: LocalServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def shop(server: LocalServer, http: httpx.Client) -> Iterator[Shop]:
+    made = Shop(server, http)
+    yield made
+    made.vendor.close()
+
+
+@pytest.fixture
+def make_shop():
+    """For tests with a server of their own."""
+    return Shop
+
+
+@pytest.fixture(scope="session")
+def refused():
+    def check(response: httpx.Response, status: int, code: str = "") -> str:
+        """The response must be this refusal, in our form; its message."""
+        assert response.status_code == status, response.text
+        assert response.headers["content-type"] == "application/json"
+        body = response.json()
+        assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}
+        assert body["error"]["message"] and "\n" not in body["error"]["message"]
+        assert not code or body["error"]["code"] == code
+        return body["error"]["message"]
+
+    return check

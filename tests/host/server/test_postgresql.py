@@ -1,0 +1,91 @@
+"""The same server on PostgreSQL, where that and its driver are installed; a cluster of its own, on loopback.
+
+THERMOKEEPER_TEST_DATABASE=postgresql://... runs all the other tests of this folder on one, too.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from thermokeeper.errors import ToolError
+from thermokeeper.server.database import Database
+from thermokeeper.server.local import LocalServer, listen
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("initdb") and shutil.which("pg_ctl") and importlib.util.find_spec("psycopg")),
+    reason="PostgreSQL or psycopg is not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def database_url():
+    with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
+        yield from _cluster(Path(folder))
+
+
+def _cluster(folder: Path):
+    account = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
+    if account:
+        os.chown(folder, pwd.getpwnam(account).pw_uid, -1)
+
+    def run(*command: str | Path) -> None:
+        # its output goes to no pipe: the server would keep that open
+        with (folder / "commands.log").open("a") as log:
+            subprocess.run(command, user=account, cwd=folder, stdout=log, stderr=log, check=True)
+
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    listening.close()
+    run("initdb", "-D", folder / "data", "-A", "trust", "-U", "keeper", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    run("pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "server.log", "-w", "start")
+    yield f"postgresql://keeper@127.0.0.1:{port}/postgres"
+    run("pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop")
+
+
+def test_a_devices_life_on_postgresql(database_url, tmp_path, make_shop):
+    with LocalServer(tmp_path, database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        version = shop.version("1", b"firmware", publish=True)
+        number = shop.serial()
+        start = threading.Barrier(4)
+
+        def activate(_index: int) -> dict[str, str]:
+            with httpx.Client(base_url=server.url, timeout=30) as client:
+                start.wait(10)
+                return client.post("/v1/provision/activate.json", json={"serialNumber": number}).json()
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(activate, range(4)))
+        assert len({answer["thingId"] for answer in answers}) == 1
+        path = f"/v1/things/{answers[0]['thingId']}/version.json"
+        statuses = [http.get(path, headers={"X-ApiKey": answer["apiKey"]}).status_code for answer in answers]
+        assert sorted(statuses) == [204, 401, 401, 401]
+
+        device = shop.device()
+        points = [{"value": 21.5, "at": "2026-11-21T20:13:18.123+0000"}]
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(lambda _: device.post_points(points).status_code, range(8))) == {204}
+        assert device.call("PUT", "/version.json", {"id": version.id}).status_code == 200
+        before = shop.vendor.thing(device.thing)
+        assert [(row.value, row.count) for row in before.readings] == [(21.5, 1)]
+        shop.vendor.close()
+    with LocalServer(tmp_path, database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        vendor = type(shop.vendor)(server.url, server.vendor_token)
+        assert vendor.thing(device.thing) == before
+        vendor.close()
+
+
+def test_a_postgresql_database_that_is_not_there_is_one_clear_line(database_url, tmp_path):
+    with pytest.raises(ToolError, match="can't be opened") as refused:
+        Database(database_url.rpartition("/")[0] + "/none", tmp_path)
+    assert "\n" not in str(refused.value)

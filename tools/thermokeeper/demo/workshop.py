@@ -1,0 +1,74 @@
+"""A vendor's workshop in one folder: a signing key, releases made from lib/, flash images; for demo, tests and bench.
+
+It does what the commands `release keygen`, `release build`, `release sign` and `image build` do, by the same
+functions. It knows no server and runs no board.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from thermokeeper import factory_record
+from thermokeeper.image import builder as image_builder
+from thermokeeper.image import nvs
+from thermokeeper.image.partitions import table_for
+from thermokeeper.release import builder as release_builder
+from thermokeeper.release import keys
+from thermokeeper.release.application import application_files, trust_module
+from thermokeeper.release.files import PROJECT, write_bytes
+from thermokeeper.release.filesystem import pack_smallest
+from thermokeeper.release.firmware import read_firmware
+
+PRODUCT = "thermometer"
+CREATED = "2026-11-21T20:13:18Z"
+
+
+class Workshop:
+    """firmware: MicroPython's whole firmware file. source: releases hold .py files, which CPython can run, too."""
+
+    def __init__(self, folder: Path, firmware: Path, source: bool = False) -> None:
+        self.folder = folder
+        self.firmware = read_firmware(firmware)
+        self.source = source
+        self.key = folder / "signing-key.pem"
+        if not self.key.exists():
+            keys.generate(self.key, None)
+
+    @property
+    def modulus(self) -> bytes:
+        """The public key."""
+        return keys.load_public(self.key.with_suffix(".pub.pem"))
+
+    def release(self, version: str, overlay: Path | None = None, **fields: Any) -> Path:
+        """A signed release of lib/, with the files of `overlay` over it. fields: security, expires, product, ..."""
+        lib = self.folder / f"lib-{version}"
+        shutil.rmtree(lib, ignore_errors=True)
+        shutil.copytree(PROJECT / "lib", lib, ignore=shutil.ignore_patterns("__pycache__"))
+        if overlay:
+            shutil.copytree(overlay, lib, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        files = application_files(lib, self.source) | trust_module([self.modulus], self.source)
+        settings = {"product": PRODUCT, "security": 1, "created": CREATED, "chip": self.firmware.chip} | fields
+        data = release_builder.build(self.firmware.application, pack_smallest(files), version=version, **settings)
+        path = self.folder / f"{settings['product']}-{version}.tkr"
+        write_bytes(path, release_builder.sign(data, keys.load_private(self.key, _no_passphrase)))
+        return path
+
+    def image(self, release: Path, serial: str, server: str, wifi: str = "workshop:thermometer", **record: Any) -> Path:
+        """A board's whole flash, 4 MiB. record: further members of the factory record."""
+        table = table_for("4MiB")
+        pieces = image_builder.pieces(
+            self.firmware,
+            release_builder.read_release(release),
+            factory_record.pack(serial, PRODUCT, server, **{"plain_http": True, **record}),
+            nvs.pack([nvs.parse_network(wifi)], table["nvs"].size),
+            image_builder.read_vfs_files(PROJECT),
+            "4MiB",
+            PRODUCT,
+        )
+        path = self.folder / f"{serial}.flash.bin"
+        write_bytes(path, image_builder.assemble(pieces, "4MiB"))
+        return path
+
+
+def _no_passphrase(*_: object) -> str:
+    raise RuntimeError("the workshop's key has no passphrase")

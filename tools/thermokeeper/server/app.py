@@ -1,0 +1,132 @@
+"""The ASGI application: routes, limits, error form, and the page at /docs, which needs nothing from outside."""
+
+import functools
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import text
+from starlette.responses import Response
+
+from thermokeeper.errors import ToolError
+from thermokeeper.server import device_api, errors, owner_api, schemas, vendor_api
+from thermokeeper.server.body_limit import BodyLimit
+from thermokeeper.server.context import Context, Ctx
+from thermokeeper.server.database import Database
+from thermokeeper.server.firmware import FirmwareStore
+from thermokeeper.server.ratelimit import RateLimiter
+from thermokeeper.server.settings import Limits, Settings
+
+_UPLOAD = re.compile(r"/v1/vendor/versions/[^/]*/firmware\.bin")
+_ASSETS = "/docs/assets"
+_ONLY_FROM_HERE = "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_TAGS = [
+    {"name": "devices", "description": "What a device calls. It shows the key of its last activation in `X-ApiKey`."},
+    {"name": "vendors", "description": "Who makes the devices. The token in `X-VendorToken` is the server's."},
+    {"name": "owners", "description": "Who has a device. The vendor makes an account; its token is in `X-OwnerToken`."},
+    {"name": "server", "description": "The server itself."},
+]
+_DESCRIPTION = """Activates devices, tells them what to run, hands out firmware and takes in readings.
+
+Resource names end in `.json`. Every refusal is `{"error": {"code": "...", "message": "..."}}`. Ids and keys are
+32 lower-case hex digits, times `2026-11-21T20:13:18.000+0000`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application on its data folder; ToolError if that or the database can't be used."""
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        firmware = FirmwareStore(settings.data_dir / "firmware", settings.limits.firmware_bytes)
+    except OSError as error:
+        raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
+    database = Database(settings.database_url, settings.data_dir)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Thermokeeper provisioning server",
+        description=_DESCRIPTION,
+        version=version("thermokeeper"),
+        openapi_tags=_TAGS,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        responses={"default": schemas.document(schemas.ErrorBody, "any other refusal (404, 405, 413, 500, 503)")},
+    )
+    app.state.context = Context(
+        settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate)
+    )
+    errors.install(app)
+    app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
+    for router in (device_api.activation, device_api.router, vendor_api.router, owner_api.router):
+        app.include_router(router)
+    _add_server_pages(app)
+    app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]
+    return app
+
+
+def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """FastAPI's document, where it documents refusals in the media type of the answer: ours are always JSON."""
+    if app.openapi_schema is None:
+        for methods in generate()["paths"].values():
+            for operation in methods.values():
+                for status, response in operation["responses"].items():
+                    if status == "default" or int(status) >= 400:
+                        response["content"] = {"application/json": next(iter(response["content"].values()))}
+    return generate()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _body_limits(limits: Limits) -> Callable[[str], int]:
+    def limit_of(path: str) -> int:
+        if _UPLOAD.fullmatch(path):
+            return limits.firmware_bytes
+        return limits.vendor_body_bytes if path.startswith("/v1/vendor/") else limits.device_body_bytes
+
+    return limit_of
+
+
+def _add_server_pages(app: FastAPI) -> None:
+    @app.get("/healthz", tags=["server"], summary="Whether the server and its database work")
+    def health(ctx: Ctx) -> dict[str, str]:
+        with ctx.database.reading() as session:
+            session.execute(text("SELECT 1"))
+        return {"status": "ok"}
+
+    @app.get("/", include_in_schema=False)
+    def root() -> Response:
+        return Response(status_code=307, headers={"Location": "/docs"})
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> Response:
+        page = get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon.png",
+            # without this it would ask a validator on the Internet about the page
+            swagger_ui_parameters={"validatorUrl": None, "defaultModelsExpandDepth": 0},
+        )
+        page.headers["Content-Security-Policy"] = _ONLY_FROM_HERE
+        return page
+
+    app.mount(_ASSETS, StaticFiles(directory=Path(str(files("fastapi_offline"))) / "static"))

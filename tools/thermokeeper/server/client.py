@@ -1,0 +1,320 @@
+"""The vendor's and the owner's calls from Python; the command, the demo and the tests use them.
+
+Whatever goes wrong is a ToolError with one line; a refusal of the server is a `Refused`, with its status and code.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from thermokeeper.errors import ToolError
+from thermokeeper.server import schemas
+
+_TIMEOUT = httpx.Timeout(30, connect=5)
+_UPLOAD_BLOCK_BYTES = 64 * 1024
+_PAGE = 1000
+_ID = re.compile(schemas.ID_PATTERN[1:-1])
+
+Answer = TypeVar("Answer")
+Named = TypeVar("Named", schemas.Template, schemas.Version)
+
+
+class Refused(ToolError):
+    """The server refused: `status` is the HTTP status, `code` its own word."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"the server refuses: {message} ({status} {code})")
+        self.status = status
+        self.code = code
+
+
+class _Client:
+    def __init__(self, url: str, header: str, token: str) -> None:
+        try:
+            # plain http needs no certificates, and loading them takes longer than a call; redirects aren't followed
+            secure = not url.lower().startswith("http://")
+            self._http = httpx.Client(base_url=url, headers={header: token}, timeout=_TIMEOUT, verify=secure)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise ToolError(f"the server's address or the token is not one: {error}") from None
+        self.url = url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _call(self, kind: type[Answer] | Any, method: str, path: str, body: object = None, **options: Any) -> Answer:
+        """The answer as `kind`; None for 204. A pydantic model as body goes as JSON, without what wasn't set."""
+        if isinstance(body, BaseModel):
+            options["json"] = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+            raise ToolError(f"{self.url} is no server's address; it looks like http://127.0.0.1:8210") from None
+        except httpx.TimeoutException:
+            raise ToolError(f"the server at {self.url} does not answer in time") from None
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            hint = "start one with `thermokeeper server run`, or name it with --server"
+            raise ToolError(f"no server at {self.url} ({reason}); {hint}") from None
+        if response.is_success:
+            try:
+                return TypeAdapter(kind).validate_json(response.content or b"null")
+            except ValidationError:
+                raise ToolError(f"what answers at {self.url} is not a Thermokeeper server of this version") from None
+        try:
+            refusal = schemas.ErrorBody.model_validate_json(response.content).error
+        except ValidationError:
+            raise ToolError(
+                f"what answers at {self.url} is not a Thermokeeper server ({response.status_code})"
+            ) from None
+        raise Refused(response.status_code, refusal.code, refusal.message)
+
+    def _pages(self, kind: type[BaseModel], path: str, limit: int | None, **query: str | None) -> Iterator[Any]:
+        """The items of all pages, up to `limit`."""
+        params: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
+        left = limit
+        while left is None or left > 0:
+            params["limit"] = _PAGE if left is None else min(left, _PAGE)
+            page: schemas.Page[Any] = self._call(schemas.Page[kind], "GET", path, params=params)  # type: ignore[valid-type]
+            yield from page.items
+            left = None if left is None else left - len(page.items)
+            if page.next is None:
+                return
+            params["after"] = page.next
+
+
+class VendorClient(_Client):
+    """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`)."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(url, "X-VendorToken", token)
+
+    # templates and versions
+
+    def create_template(self, name: str, description: str = "") -> schemas.Template:
+        body = _request(schemas.TemplateRequest, name=name, description=description)
+        return self._call(schemas.Template, "POST", "/v1/vendor/templates.json", body)
+
+    def templates(self) -> list[schemas.Template]:
+        return self._call(list[schemas.Template], "GET", "/v1/vendor/templates.json")
+
+    def template(self, name_or_id: str) -> schemas.Template:
+        return _pick("template", name_or_id, self.templates())
+
+    def withdraw(self, template: str) -> None:
+        """No version of the template is published any more."""
+        template_id = self.template(template).id
+        self._call(type(None), "DELETE", f"/v1/vendor/templates/{template_id}/target-version.json")
+
+    def create_version(
+        self,
+        template: str,
+        name: str,
+        description: str = "",
+        *,
+        prototype: bool = False,
+        update_performed_by_thing: bool = True,
+        update_to_version: str | None = None,
+        update_automatic: bool = False,
+    ) -> schemas.Version:
+        template_id = self.template(template).id
+        body = _request(
+            schemas.VersionRequest,
+            name=name,
+            description=description,
+            prototype=prototype,
+            update_performed_by_thing=update_performed_by_thing,
+            update_to_version=self.version(update_to_version).id if update_to_version else None,
+            update_automatic=update_automatic,
+        )
+        return self._call(schemas.Version, "POST", f"/v1/vendor/templates/{template_id}/versions.json", body)
+
+    def versions(self, template: str) -> list[schemas.Version]:
+        template_id = self.template(template).id
+        return self._call(list[schemas.Version], "GET", f"/v1/vendor/templates/{template_id}/versions.json")
+
+    def version(self, name_or_id: str) -> schemas.Version:
+        if _ID.fullmatch(name_or_id):
+            return self._call(schemas.Version, "GET", f"/v1/vendor/versions/{name_or_id}.json")
+        template, slash, name = name_or_id.rpartition("/")
+        if not slash:
+            raise ToolError(f"{name_or_id!r} names no version: give its id, or TEMPLATE/NAME")
+        return _pick("version", name, self.versions(template))
+
+    def change_version(self, version: str, **changes: Any) -> schemas.Version:
+        """`changes`: description, update_performed_by_thing, update_to_version (an id or None), update_automatic."""
+        body = _request(schemas.VersionChange, **changes)
+        return self._call(schemas.Version, "PATCH", f"/v1/vendor/versions/{self.version(version).id}.json", body)
+
+    def upload_firmware(self, version: str, firmware: Path | bytes) -> schemas.Version:
+        """Send a firmware, a file as a stream."""
+        path = f"/v1/vendor/versions/{self.version(version).id}/firmware.bin"
+        if isinstance(firmware, bytes):
+            return self._call(schemas.Version, "PUT", path, content=firmware)
+        try:
+            with open(firmware, "rb") as file:
+                headers = {"Content-Length": str(firmware.stat().st_size)}
+                return self._call(schemas.Version, "PUT", path, content=_blocks(file), headers=headers)
+        except OSError as error:
+            raise ToolError(f"{firmware} can't be read: {error.strerror}") from None
+
+    def publish(self, version: str) -> schemas.Template:
+        return self._call(schemas.Template, "POST", f"/v1/vendor/versions/{self.version(version).id}/publish.json")
+
+    def delete_version(self, version: str) -> None:
+        self._call(type(None), "DELETE", f"/v1/vendor/versions/{self.version(version).id}.json")
+
+    # products and serial numbers
+
+    def create_product(self, code: str, name: str, default_template: str) -> schemas.Product:
+        template_id = self.template(default_template).id
+        body = _request(schemas.ProductRequest, code=code, name=name, default_template=template_id)
+        return self._call(schemas.Product, "POST", "/v1/vendor/products.json", body)
+
+    def products(self) -> list[schemas.Product]:
+        return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
+
+    def add_serial(
+        self, product: str, number: str, template: str | None = None, target_version: str | None = None
+    ) -> schemas.Serial:
+        path = f"/v1/vendor/products/{_segment(product)}/serials.json"
+        return self._call(schemas.Serial, "POST", path, self._serial_request(number, template, target_version))
+
+    def add_serials(
+        self, product: str, numbers: list[str], template: str | None = None, target_version: str | None = None
+    ) -> int:
+        """Add many: all or none. How many there were."""
+        first = self._serial_request(numbers[0], template, target_version)
+        rest = [_request(schemas.SerialRequest, **{**dict(first), "serial_number": number}) for number in numbers[1:]]
+        body = _request(schemas.SerialBatch, serials=[first, *rest])
+        path = f"/v1/vendor/products/{_segment(product)}/serials/batch.json"
+        added: schemas.Added = self._call(schemas.Added, "POST", path, body)
+        return added.added
+
+    def _serial_request(self, number: str, template: str | None, target: str | None) -> schemas.SerialRequest:
+        return _request(
+            schemas.SerialRequest,
+            serial_number=number,
+            template=self.template(template).id if template else None,
+            target_version=self.version(target).id if target else None,
+        )
+
+    def serials(self, product: str, status: str | None = None, limit: int | None = None) -> Iterator[schemas.Serial]:
+        return self._pages(
+            schemas.Serial, f"/v1/vendor/products/{_segment(product)}/serials.json", limit, status=status
+        )
+
+    def serial(self, number: str) -> schemas.Serial:
+        return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{_segment(number)}.json")
+
+    def change_serial(self, number: str, **changes: str | None) -> schemas.Serial:
+        """`changes`: template and target_version, each an id or name; None takes the serial's own away."""
+        found: dict[str, str | None] = {}
+        for name, value in changes.items():
+            if value is not None:
+                value = self.template(value).id if name == "template" else self.version(value).id
+            found[name] = value
+        body = _request(schemas.SerialChange, **found)
+        return self._call(schemas.Serial, "PATCH", f"/v1/vendor/serials/{_segment(number)}.json", body)
+
+    def block(self, number: str) -> schemas.Serial:
+        return self._call(schemas.Serial, "POST", f"/v1/vendor/serials/{_segment(number)}/block.json")
+
+    def unblock(self, number: str) -> schemas.Serial:
+        return self._call(schemas.Serial, "POST", f"/v1/vendor/serials/{_segment(number)}/unblock.json")
+
+    # things and owners
+
+    def things(self, limit: int | None = None) -> Iterator[schemas.Thing]:
+        return self._pages(schemas.Thing, "/v1/vendor/things.json", limit)
+
+    def thing(self, id_or_serial: str) -> schemas.Thing:
+        return self._call(schemas.Thing, "GET", f"/v1/vendor/things/{self._thing_id(id_or_serial)}.json")
+
+    def datapoints(
+        self, id_or_serial: str, event: str | None = None, limit: int | None = None
+    ) -> Iterator[schemas.Datapoint]:
+        """Last arrived first."""
+        path = f"/v1/vendor/things/{self._thing_id(id_or_serial)}/datapoints.json"
+        return self._pages(schemas.Datapoint, path, limit, event=event)
+
+    def _thing_id(self, id_or_serial: str) -> str:
+        if _ID.fullmatch(id_or_serial):
+            return id_or_serial
+        thing_id = self.serial(id_or_serial).thing
+        if thing_id is None:
+            raise ToolError(f"serial number {id_or_serial} has no thing yet: its device has not activated")
+        return thing_id
+
+    def create_owner(self, name: str) -> schemas.NewOwner:
+        return self._call(schemas.NewOwner, "POST", "/v1/vendor/owners.json", _request(schemas.OwnerRequest, name=name))
+
+    def owners(self) -> list[schemas.Owner]:
+        return self._call(list[schemas.Owner], "GET", "/v1/vendor/owners.json")
+
+
+class OwnerClient(_Client):
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(url, "X-OwnerToken", token)
+
+    def claim(self, number: str, name: str | None = None) -> schemas.OwnedThing:
+        body = _request(schemas.ClaimRequest, serial_number=number, name=name)
+        return self._call(schemas.OwnedThing, "POST", "/v1/owner/claims.json", body)
+
+    def things(self, limit: int | None = None) -> Iterator[schemas.OwnedThing]:
+        return self._pages(schemas.OwnedThing, "/v1/owner/things.json", limit)
+
+    def thing(self, thing_id: str) -> schemas.OwnedThing:
+        return self._call(schemas.OwnedThing, "GET", f"/v1/owner/things/{_segment(thing_id)}.json")
+
+    def datapoints(
+        self, thing_id: str, event: str | None = None, limit: int | None = None
+    ) -> Iterator[schemas.Datapoint]:
+        """Last arrived first."""
+        path = f"/v1/owner/things/{_segment(thing_id)}/datapoints.json"
+        return self._pages(schemas.Datapoint, path, limit, event=event)
+
+
+Request = TypeVar("Request", bound=BaseModel)
+
+
+def _request(kind: type[Request], **members: Any) -> Request:
+    """A checked request; what is wrong with it is known before anything is sent."""
+    try:
+        return kind(**members)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = " ".join(str(part) for part in fault["loc"])
+        raise ToolError(f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
+
+
+def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
+    for item in found:
+        if name_or_id in (item.id, item.name):
+            return item
+    names = ", ".join(item.name for item in found[:10]) or "none"
+    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
+
+
+def _segment(text: str) -> str:
+    """One segment of a path, from what a person gave."""
+    if not re.fullmatch(schemas.WORD_PATTERN[1:-1], text):
+        raise ToolError(f"{text!r} has characters that it can't have, or too many")
+    return text
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(_UPLOAD_BLOCK_BYTES):
+        yield block

@@ -1,0 +1,88 @@
+"""Every refusal of the server, in one form: {"error": {"code", "message"}}."""
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+log = logging.getLogger("thermokeeper.server")
+
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class ApiError(HTTPException):
+    """A refusal: HTTP status, a word that programs compare, one line for a person (never with a secret in it)."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, message, dict(headers) if headers else None)
+        self.code = code
+
+
+def unauthorized(header: str) -> ApiError:
+    """401 for a missing or wrong key; both say the same, so that nothing is learnt by trying."""
+    message = f"the key is missing or wrong; send a valid one in the header {header}"
+    return ApiError(401, "unauthorized", message, {"WWW-Authenticate": f'Key header="{header}"'})
+
+
+def not_found(what: str) -> ApiError:
+    return ApiError(404, "not_found", f"there is no such {what}")
+
+
+def conflict(code: str, message: str) -> ApiError:
+    return ApiError(409, code, message)
+
+
+def answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, dict(headers) if headers else None)
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every failure in our form."""
+
+    @app.exception_handler(HTTPException)
+    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error, ApiError):
+            return answer(error.status_code, error.code, error.detail, error.headers)
+        if error.status_code == 400:
+            return answer(400, "bad_request", "body: not JSON")
+        message = {404: "there is no such path", 405: "this path does not take that method"}.get(error.status_code)
+        return answer(
+            error.status_code, _CODES.get(error.status_code, "refused"), message or str(error.detail), error.headers
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return answer(400, "bad_request", _first_fault(request, error))
+
+    @app.exception_handler(IntegrityError)
+    async def collided(_request: Request, _error: IntegrityError) -> JSONResponse:
+        return answer(409, "conflict", "this clashes with something there is already, or with another change just made")
+
+    async def unavailable(_request: Request, error: Exception) -> JSONResponse:
+        log.error("database: %s", error)
+        return answer(503, "unavailable", "the database does not answer; try again later", {"Retry-After": "5"})
+
+    app.add_exception_handler(OperationalError, unavailable)
+    app.add_exception_handler(PoolTimeout, unavailable)
+
+    @app.exception_handler(Exception)
+    async def failed(_request: Request, _error: Exception) -> JSONResponse:
+        # Starlette raises it once more behind this answer: it is logged with its traceback, and the connection ends
+        return answer(500, "internal", "the server failed; its log says why", {"Connection": "close"})
+
+
+def _first_fault(request: Request, error: RequestValidationError) -> str:
+    """The first fault as `where: what`, without the value (which may be a secret)."""
+    fault = error.errors()[0]
+    where = [str(part) for part in fault["loc"] if not (fault["type"] == "json_invalid" and isinstance(part, int))]
+    what = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "json_invalid":
+        what = f"not JSON ({fault['ctx']['error']})"
+    elif where == ["body"] and "json" not in request.headers.get("content-type", "json"):
+        what = "send JSON, with Content-Type: application/json"
+    return f"{'.'.join(where)}: {what}"

@@ -1,0 +1,136 @@
+"""The server run by uvicorn: in the foreground for the command, in a thread for demos and tests."""
+
+import socket
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+
+from thermokeeper.errors import ToolError
+from thermokeeper.server.app import create_app
+from thermokeeper.server.settings import Settings, check_token, vendor_token
+
+_START_LIMIT_S = 30
+_STOP_LIMIT_S = 5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket (port 0: a free one), so that the address is known before the server starts."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # asyncio turns Nagle's algorithm off only where the protocol is named; with it each answer takes 40 ms more
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the same port again after a restart
+            listening.bind(address)
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            raise
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ToolError(f"can't listen on {host} port {port}: {reason}; choose another with --port") from None
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def configuration(settings: Settings, *, access_log: bool, log_level: str, proxy: str | None = None) -> uvicorn.Config:
+    """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken."""
+    return uvicorn.Config(
+        create_app(settings),
+        ws="none",
+        access_log=access_log,
+        log_level=log_level,
+        proxy_headers=proxy is not None,
+        forwarded_allow_ips=proxy or "",
+        timeout_graceful_shutdown=_STOP_LIMIT_S,
+        timeout_keep_alive=30,
+        server_header=False,
+    )
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """Says when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class LocalServer:
+    """A server in a thread of this process: `with LocalServer(folder) as server: server.url`.
+
+    It can be started and stopped again; it keeps its port. `settings` replaces the defaults (data folder, database
+    and token given here win).
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        database_url: str | None = None,
+        token: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.vendor_token = check_token(token, "LocalServer") if token else vendor_token(data_dir)[0]
+        base = settings or Settings(data_dir, self.vendor_token)
+        self.settings = replace(
+            base,
+            data_dir=data_dir,
+            vendor_token=self.vendor_token,
+            database_url=database_url or base.database_url,
+        )
+        self.host = host
+        self.port = port
+        self.url = ""
+        self._server: _AnnouncedServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        if self._thread is not None:
+            raise RuntimeError("the server runs already")
+        listening = listen(self.host, self.port)
+        try:
+            server = _AnnouncedServer(configuration(self.settings, access_log=False, log_level="warning"))
+        except ToolError:
+            listening.close()
+            raise
+        self.port = listening.getsockname()[1]
+        self.url = url_of(listening)
+        self._server = server
+        self._thread = threading.Thread(target=server.run, args=([listening],), name="server", daemon=True)
+        self._thread.start()
+        if not server.ready.wait(_START_LIMIT_S):
+            raise ToolError("the local server did not start")
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        if self._thread is None or self._server is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(2 * _STOP_LIMIT_S)
+        if self._thread.is_alive():
+            raise ToolError("the local server did not stop")
+        self._thread = self._server = None
+
+    def __enter__(self) -> "LocalServer":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,131 @@
+"""Calls of owners: claim a device by its serial number, see one's things and what they measure."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from thermokeeper.server import registry, schemas
+from thermokeeper.server.context import CallingOwner, Ctx, blocked, limited, serial_row
+from thermokeeper.server.errors import ApiError, conflict, not_found
+from thermokeeper.server.models import Serial, Thing
+from thermokeeper.server.schemas import ErrorBody, Page, document
+from thermokeeper.server.vendor_api import After, Limit, datapoints_page
+
+router = APIRouter(
+    prefix="/v1/owner", tags=["owners"], responses={401: document(ErrorBody, "owner token missing or wrong")}
+)
+
+_OTHERS: schemas.Responses = {
+    403: document(ErrorBody, "the thing is another owner's, or nobody's"),
+    404: document(ErrorBody, "no such thing"),
+}
+
+
+@router.post(
+    "/claims.json",
+    summary="Claim a device by its serial number",
+    status_code=201,
+    response_model=schemas.OwnedThing,
+    responses={
+        200: document(schemas.OwnedThing, "it was this owner's already"),
+        400: document(ErrorBody, "malformed request, or name not allowed"),
+        403: document(ErrorBody, "the serial number is blocked"),
+        404: document(ErrorBody, "no such serial number"),
+        409: document(ErrorBody, "another owner has claimed it"),
+        429: document(ErrorBody, "too many tries"),
+    },
+)
+def claim(
+    ctx: Ctx, request: Request, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest
+) -> schemas.OwnedThing:
+    """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
+    for a new thing, and an existing one keeps its own."""
+    number = body.serial_number
+    with limited(ctx, f"owner {owner_id}", number), ctx.database.writing() as session:
+        if not schemas.is_serial_number(number):
+            raise not_found("serial number")
+        serial = serial_row(session, number)
+        if serial.blocked:
+            raise blocked()
+        thing = serial.thing
+        if thing is not None and thing.owner_id not in (None, owner_id):
+            raise conflict("claimed", "another owner has claimed this serial number")
+        if thing is not None and thing.owner_id == owner_id:
+            response.status_code = 200
+        if thing is None:
+            thing = registry.new_thing(session, serial, body.name)
+        elif body.name is not None:
+            thing.name = body.name
+        thing.owner_id = owner_id
+        return _json(thing)
+
+
+@router.get(
+    "/things.json",
+    summary="List one's things, by serial number",
+    response_model=Page[schemas.OwnedThing],
+    responses={400: document(ErrorBody, "malformed request")},
+)
+def list_own_things(
+    ctx: Ctx, owner_id: CallingOwner, after: After = None, limit: Limit = 100
+) -> Page[schemas.OwnedThing]:
+    with ctx.database.reading() as session:
+        rows = select(Thing).join(Thing.serial).where(Thing.owner_id == owner_id).order_by(Serial.number)
+        if after is not None:
+            rows = rows.where(Serial.number > after.replace("\0", "\ufffd"))
+        found = list(session.scalars(rows.limit(limit + 1)))
+        items = [_json(row) for row in found[:limit]]
+        return Page(items=items, next=items[-1].serial_number if len(found) > limit else None)
+
+
+@router.get(
+    "/things/{thing_id}.json",
+    summary="Get one of one's things",
+    response_model=schemas.OwnedThing,
+    responses=_OTHERS,
+)
+def get_own_thing(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.OwnedThing:
+    with ctx.database.reading() as session:
+        return _json(_own(session, thing_id, owner_id))
+
+
+@router.get(
+    "/things/{thing_id}/datapoints.json",
+    summary="List the datapoints of one of one's things, last arrived first",
+    response_model=Page[schemas.Datapoint],
+    responses={400: document(ErrorBody, "malformed request"), **_OTHERS},
+)
+def list_own_datapoints(
+    ctx: Ctx,
+    owner_id: CallingOwner,
+    thing_id: str,
+    event: Annotated[str | None, Query(pattern=schemas.WORD_PATTERN)] = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[schemas.Datapoint]:
+    with ctx.database.reading() as session:
+        return datapoints_page(session, _own(session, thing_id, owner_id), event, after, limit)
+
+
+def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
+    thing = session.get(Thing, thing_id) if thing_id.isalnum() else None
+    if thing is None:
+        raise not_found("thing")
+    if thing.owner_id != owner_id:
+        raise ApiError(403, "forbidden", "this thing is not yours")
+    return thing
+
+
+def _json(thing: Thing) -> schemas.OwnedThing:
+    return schemas.OwnedThing(
+        id=thing.id,
+        name=thing.name,
+        serial_number=thing.serial.number,
+        product=thing.serial.product.code,
+        current_version=registry.summary_or_none(thing.current_version),
+        target_version=registry.summary_or_none(registry.target_of(thing.serial)),
+        last_seen=thing.last_seen_at,
+        readings=registry.readings(thing),
+    )

@@ -1,0 +1,346 @@
+"""The JSON of every call, as types; the server, the client and the page at /docs share them."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+
+from thermokeeper.server.times import format_time, parse_time
+
+ID_PATTERN = r"^[0-9a-f]{32}$"
+SERIAL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
+WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
+
+
+def is_serial_number(text: str) -> bool:
+    return re.fullmatch(SERIAL_PATTERN[1:-1], text) is not None
+
+
+def _printable(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise ValueError("has spaces at an end, or characters that can't be printed")
+    return text
+
+
+def _without_slash(text: str) -> str:
+    if "/" in text:
+        raise ValueError("must not have a slash")
+    return text
+
+
+def _text_lines(text: str) -> str:
+    if not text.replace("\n", "").isprintable():
+        raise ValueError("has characters that can't be printed")
+    return text
+
+
+def _moment(value: object) -> object:
+    return parse_time(value) if isinstance(value, str) else value
+
+
+def _only_text_or_moment(value: object) -> object:
+    if not isinstance(value, (str, datetime)):
+        raise ValueError("a time looks like 2026-11-21T20:13:18.000+0000")
+    return value
+
+
+Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
+Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
+VersionName = Annotated[
+    str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)
+]
+ProductName = Annotated[str, Field(min_length=1, max_length=48, examples=["Thermometer"]), AfterValidator(_printable)]
+Description = Annotated[str, Field(max_length=1000), AfterValidator(_text_lines)]
+SerialNumber = Annotated[str, Field(pattern=SERIAL_PATTERN, examples=["THERM00000000000001"])]
+Code = Annotated[str, Field(pattern=CODE_PATTERN, examples=["thermometer"])]
+Time = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    BeforeValidator(_only_text_or_moment),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "examples": ["2026-11-21T20:13:18.000+0000"]}),
+]
+Scalar = (
+    StrictBool
+    | Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+    | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    | Annotated[str, Field(strict=True, max_length=1024)]
+    | None
+)
+
+
+class Message(BaseModel):
+    """camelCase on the wire, snake_case here."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class VendorRequest(Message):
+    """Members that aren't known are refused: a typing error must not pass in silence."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class ErrorDetail(BaseModel):
+    code: str = Field(examples=["not_found"])
+    message: str = Field(examples=["there is no such thing"])
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+class ActivationRequest(Message):
+    serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+
+
+class Activation(Message):
+    api_key: Id
+    thing_id: Id
+
+
+class VersionSummary(BaseModel):
+    """`release` and `release_version` are there when the firmware is a release file."""
+
+    id: Id
+    name: str
+    description: str
+    release: str | None = Field(default=None, description="release digest: SHA-256 of the release header, hex")
+    release_version: str | None = Field(default=None, description="version that the release's manifest names")
+
+
+class AvailableVersion(VersionSummary):
+    automatic: bool = Field(description="the device may update to it without asking its owner")
+
+
+class SwitchRequest(BaseModel):
+    id: Annotated[str, Field(max_length=64)]
+
+
+class ThingUpdate(Message):
+    name: Name
+
+
+class ThingSummary(Message):
+    id: Id
+    name: str
+    serial_number: SerialNumber
+    product: Code
+    created: Time
+
+
+class DatapointIn(BaseModel):
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, examples=[21.5])]
+    at: Time | None = Field(default=None, description="when it was measured; without it, the time of arrival")
+
+
+class PropertyIn(BaseModel):
+    value: Scalar
+
+
+class PropertyOut(BaseModel):
+    value: Scalar
+    at: Time = Field(description="when it was set")
+
+
+class FirmwareText(BaseModel):
+    firmware: str = Field(description="base64 of the whole firmware, without line breaks")
+
+
+# -- vendors -----------------------------------------------------------------------------------------------------------
+
+Item = TypeVar("Item")
+
+
+class Page(BaseModel, Generic[Item]):
+    """`next`: what to give as `after` for the following page; null at the end."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class TemplateRequest(VendorRequest):
+    name: Name
+    description: Description = ""
+
+
+class Template(Message):
+    id: Id
+    name: str
+    description: str
+    target_version: VersionSummary | None = Field(description="what is published for the field")
+    created: Time
+
+
+class VersionRequest(VendorRequest):
+    name: VersionName
+    description: Description = ""
+    prototype: bool = Field(default=False, description="for chosen serials only: can't be published")
+    update_performed_by_thing: bool = Field(
+        default=True, description="a device may update to this version without asking its owner"
+    )
+    update_to_version: Id | None = Field(default=None, description="what devices that run this version are offered")
+    update_automatic: bool = Field(default=False, description="they may take `updateToVersion` without asking")
+
+
+class VersionChange(VendorRequest):
+    """A member that is left out stays as it is; a null `updateToVersion` removes it."""
+
+    description: Description | None = None
+    update_performed_by_thing: bool | None = None
+    update_to_version: Id | None = None
+    update_automatic: bool | None = None
+
+
+class Version(Message):
+    id: Id
+    template: Id
+    name: str
+    description: str
+    prototype: bool
+    update_performed_by_thing: bool
+    update_to_version: Id | None
+    update_automatic: bool
+    published: bool
+    created: Time
+    firmware_size: int | None = Field(description="bytes; null until it is uploaded")
+    firmware_sha256: str | None
+    release: str | None
+    release_version: str | None
+
+
+class ProductRequest(VendorRequest):
+    code: Code
+    name: ProductName
+    default_template: Id
+
+
+class Product(Message):
+    id: Id
+    code: Code
+    name: str
+    default_template: Id
+    created: Time
+
+
+class SerialRequest(VendorRequest):
+    serial_number: SerialNumber
+    template: Id | None = Field(default=None, description="instead of the product's default template")
+    target_version: Id | None = Field(default=None, description="instead of what its template has published")
+
+
+class SerialBatch(VendorRequest):
+    serials: Annotated[list[SerialRequest], Field(min_length=1)]
+
+
+class SerialChange(VendorRequest):
+    """A member that is left out stays as it is; null removes it."""
+
+    template: Id | None = None
+    target_version: Id | None = None
+
+
+SerialStatus = Literal["new", "active", "blocked"]
+
+
+class Serial(Message):
+    serial_number: SerialNumber
+    product: Code
+    status: SerialStatus
+    template: Id = Field(description="its own, or else the product's default")
+    own_template: bool
+    target_version: VersionSummary | None = Field(description="what its device should run")
+    own_target: bool
+    thing: Id | None
+    created: Time
+
+
+class Added(BaseModel):
+    added: int
+
+
+class LastReading(BaseModel):
+    event: str
+    value: float
+    at: Time
+    count: int = Field(description="how many datapoints of this event there are")
+
+
+class Thing(Message):
+    id: Id
+    name: str
+    serial_number: SerialNumber
+    product: Code
+    status: SerialStatus
+    owner: str | None
+    current_version: VersionSummary | None
+    version_confirmed: Time | None
+    target_version: VersionSummary | None
+    created: Time
+    last_seen: Time | None
+    last_activation: Time | None
+    activation_count: int
+    readings: list[LastReading]
+
+
+class Datapoint(BaseModel):
+    event: str
+    value: float
+    at: Time
+    arrived: Time
+
+
+class OwnerRequest(VendorRequest):
+    name: Name
+
+
+class Owner(Message):
+    id: Id
+    name: str
+    created: Time
+
+
+class NewOwner(Owner):
+    token: str = Field(description="shown this once; only its hash is kept")
+
+
+# -- owners ------------------------------------------------------------------------------------------------------------
+
+
+class ClaimRequest(VendorRequest):
+    serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+    name: Name | None = Field(default=None, description="for the thing; without it one is generated")
+
+
+class OwnedThing(Message):
+    id: Id
+    name: str
+    serial_number: SerialNumber
+    product: Code
+    current_version: VersionSummary | None
+    target_version: VersionSummary | None
+    last_seen: Time | None
+    readings: list[LastReading]
+
+
+Responses = dict[int | str, dict[str, Any]]  # of FastAPI
+
+
+def document(model: type[BaseModel], description: str) -> dict[str, Any]:
+    """An entry of `Responses`."""
+    return {"model": model, "description": description}

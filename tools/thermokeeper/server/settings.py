@@ -1,0 +1,70 @@
+"""What a server is started with, and the token its vendor shows."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thermokeeper.errors import ToolError
+from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.secrets import new_key
+
+TOKEN_FILE = "vendor-token"
+_MIN_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may hold; checked before memory is taken. Above them: 413."""
+
+    device_body_bytes: int = 64 * 1024
+    vendor_body_bytes: int = 1024 * 1024
+    firmware_bytes: int = 32 * 1024 * 1024
+    points_per_call: int = 500
+    property_bytes: int = 4096
+    serials_per_call: int = 5000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`database_url` None: SQLite in the data folder. The rates limit activations (and claims)."""
+
+    data_dir: Path
+    vendor_token: str = field(repr=False)
+    database_url: str | None = field(default=None, repr=False)
+    limits: Limits = Limits()
+    # a device that resets in a loop succeeds: 50 at once, then one in 12 s; a guesser gets 10, then one a minute
+    serial_rate: Rate = Rate(burst=10, every_s=60, success_cost=0.2)
+    # many devices behind one address: 2400 activations at once, 120 guesses, then one in 5 s
+    client_rate: Rate = Rate(burst=120, every_s=5, success_cost=0.05)
+
+
+def vendor_token(data_dir: Path, file: Path | None = None) -> tuple[str, bool]:
+    """The token kept in `file` (or in the data folder), made on first use; and whether it was made just now."""
+    path = file or data_dir / TOKEN_FILE
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return read_token(path), False
+        token = new_key()
+        with open(handle, "w", encoding="ascii") as opened:
+            opened.write(token + "\n")
+    except OSError as error:
+        raise ToolError(f"the vendor token can't be kept in {path}: {error.strerror}") from None
+    return token, True
+
+
+def read_token(path: Path) -> str:
+    """A token from a file, checked."""
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"the token file {path} can't be read: {getattr(error, 'strerror', 'not text')}") from None
+    return check_token(token, str(path))
+
+
+def check_token(token: str, source: str) -> str:
+    if len(token) < _MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ToolError(f"the token in {source} is no token: it needs at least {_MIN_TOKEN} letters, digits or signs")
+    return token

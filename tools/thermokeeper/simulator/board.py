@@ -1,0 +1,522 @@
+"""Runs a simulated board: power on, bootloader, stock start-up, the device's code, and again after every reset.
+
+>>> board = Board(Path("flash.bin"), World(), runtime="micropython")
+>>> for event in board.run(for_s=20):
+...     print(event)
+
+The device's code runs on unix MicroPython in a process of its own with the heap of a board, or on CPython: here, fast
+and if wanted in virtual time, or in a process of its own. What happens is told as events; nothing here knows what
+the device's code is for.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from thermokeeper.errors import ToolError
+from thermokeeper.simulator import bootloader, shimcode
+from thermokeeper.simulator.world import World
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+CAUSES = {1: "power on", 2: "hard reset", 3: "watchdog", 4: "deep sleep", 5: "soft reset"}
+_POLL_S = 0.05
+_TABLE_END = 0x9000
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the board.
+
+    kind: console (a line it printed), boot (a slot starts; text is its label), note (what the bootloader did), reset,
+    watchdog, panic, sleep, cut, and, as the last one: repl (main.py ended), vfs (damaged file system), no-slot, off,
+    time, until, boots.
+    """
+
+    kind: str
+    text: str
+    at_s: float
+
+    def __str__(self) -> str:
+        return (
+            self.text if self.kind == "console" else f"-- {self.kind}: {self.text}" if self.text else f"-- {self.kind}"
+        )
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One flash operation: number over all boots, erase or program, flash address, label of the partition."""
+
+    number: int
+    kind: str
+    address: int
+    partition: str
+
+
+class PowerCut(BaseException):
+    """The power of a board in this process is gone; everything that touches its hardware raises this again."""
+
+
+class Board:
+    """One board: a flash file, the world around it, and what runs its code.
+
+    runtime: "micropython" (a process), "cpython" (here) or "cpython-process". heap: limit of the MicroPython heap.
+    virtual_time (only "cpython"): sleeping takes no time; watchdog and clock go by the board's own time.
+    sources (only "cpython"): host folders whose files stand for equal ones in flash, so that coverage can be measured.
+    """
+
+    def __init__(
+        self,
+        flash: Path,
+        world: World | None = None,
+        runtime: str = "micropython",
+        heap: str = "256k",
+        virtual_time: bool = False,
+        sources: Sequence[Path] = (),
+    ) -> None:
+        if runtime not in ("micropython", "cpython", "cpython-process"):
+            raise ToolError(f"no runtime `{runtime}`: micropython, cpython or cpython-process")
+        if virtual_time and runtime != "cpython":
+            raise ToolError("virtual time needs the runtime cpython")
+        self.flash = Path(flash)
+        check_flash(self.flash)
+        self.world = world or World()
+        self.runtime = runtime
+        self.heap = heap
+        self.virtual_time = virtual_time
+        self.sources = tuple(Path(source) for source in sources)
+        self.operations: list[Operation] = []  # every flash operation since this object was made
+        self.outcome = "never run"  # kind of the last event
+        self.slot: str | None = None  # label of what was booted last
+        self.boots = 0
+        self.heap_peak_bytes = 0  # with the world's measure_heap: most heap in use, without the shim
+        self.heap_shim_bytes = 0  # what the shim itself takes of the heap
+        self._lock = threading.Lock()
+        self._stop: str | None = None
+        self._life: _Life | None = None
+        self._emit: Callable[[Event], None] = lambda event: None
+        self._until: Callable[[Event], bool] | None = None
+        self._started_s = 0.0
+        self._rtc = b""
+        self._clock: int | None = None
+        self._partitions: list[Any] = []
+
+    # use
+
+    def run(self, **options: Any) -> Iterator[Event]:
+        """`play` in a thread of its own; yields the events as they come. Leaving the loop switches the board off."""
+        events: queue.Queue[Event | BaseException | None] = queue.Queue()
+
+        def work() -> None:
+            try:
+                self.play(events.put, **options)
+                events.put(None)
+            except BaseException as error:
+                events.put(error)
+
+        thread = threading.Thread(target=work, name="simulated board", daemon=True)
+        thread.start()
+        try:
+            while (event := events.get()) is not None:
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+        finally:
+            self.power_off()
+            thread.join()
+
+    def play(
+        self,
+        on_event: Callable[[Event], None] | None = None,
+        *,
+        for_s: float | None = None,
+        wall_s: float | None = None,
+        max_boots: int = 100,
+        until: Callable[[Event], bool] | None = None,
+        stay_cut: bool = False,
+    ) -> str:
+        """Power on, run until something ends it, and return what (the kind of the last event).
+
+        for_s: board's time after which the power is switched off; wall_s: the same by the host's clock. until: stop
+        at the first event for which it is true. stay_cut: a planned power cut ends it (else the power comes back).
+        """
+        if self._life:
+            raise ToolError("this board is running already")
+        self._emit = on_event or (lambda event: None)
+        self._until = until
+        self._stop = None
+        self._started_s = time.monotonic()
+        self._rtc, self._clock = b"", None
+        self._skipped_ms = 0.0  # what virtual time has skipped since power on
+        limit_s = min(
+            (limit for limit in (wall_s, None if self.virtual_time else for_s) if limit is not None), default=None
+        )
+        deadline = _Deadline(limit_s, lambda: self._halt("time")) if limit_s is not None else None
+        self._until_ms = time.monotonic_ns() // 1_000_000 + int(for_s * 1000) if self.virtual_time and for_s else None
+        try:
+            self._lives(max_boots, stay_cut)
+        finally:
+            if deadline:
+                deadline.cancel()
+            self._life = None
+        self._event(self.outcome, "")
+        return self.outcome
+
+    def power_off(self) -> None:
+        """Switch the power off now; `run` or `play` then end with `off`."""
+        self._halt("off")
+
+    def type(self, line: str) -> None:
+        """Type a line on the board's console."""
+        with self._lock:
+            life = self._life
+        if life:
+            life.type(line + "\n")
+
+    # lives
+
+    def _lives(self, max_boots: int, stay_cut: bool) -> None:
+        cause = PWRON_RESET
+        through_bootloader = True
+        for _ in range(max_boots):
+            if through_bootloader:
+                end = self._bootloader()
+            else:
+                end = ""
+            if not end:
+                self.boots += 1
+                self._event("boot", self.slot or "")
+                end = self._run_life(cause)
+            word, _, rest = end.partition(" ")
+            if self._stop:
+                self.outcome = self._stop
+                return
+            through_bootloader = True
+            if end == "cut":
+                number = len(self.operations) - 1
+                self._event("cut", f"at flash operation {number}")
+                if stay_cut:
+                    self.outcome = "cut"
+                    return
+                cause = PWRON_RESET
+                self._rtc, self._clock = b"", None
+            elif end == "reset":
+                self._event("reset", "machine.reset()")
+                cause = HARD_RESET
+            elif end == "soft reset":
+                self._event("reset", "soft")
+                cause, through_bootloader = SOFT_RESET, False
+            elif word == "deepsleep":
+                self._event("sleep", f"{rest} ms")
+                self._sleep(int(rest))
+                cause = DEEPSLEEP_RESET
+            elif end == "watchdog":
+                self._event("watchdog", "not fed in time")
+                cause = WDT_RESET
+            elif word.startswith("panic"):
+                self._event("panic", end.partition(": ")[2])
+                cause = HARD_RESET
+            else:
+                self.outcome = {"vfs damaged": "vfs"}.get(end, end)
+                return
+        self.outcome = "boots"
+
+    def _bootloader(self) -> str:
+        """Let the bootloader choose; "" if something boots, else how this power-on ended."""
+        shim = shimcode.ShimModules()
+        sim = shim["_sim"]
+        with self.flash.open("r+b", buffering=0) as file:
+            try:
+                board = sim.Board(
+                    file, self._heard, self._raise_end, lambda: self.world.settings, "", 1, len(self.operations)
+                )
+                sim.attach(board)
+                self._partitions = board.partitions
+                chosen = bootloader.select(board, shim["esp32"])
+            except PowerCut as end:
+                return str(end)
+        for note in chosen.notes:
+            self._event("note", note)
+        self.slot = chosen.label
+        if chosen.label is None:
+            self._event("note", chosen.reason)
+            return "no-slot"
+        return ""
+
+    def _run_life(self, cause: int) -> str:
+        life_type: type[_Life] = _HereLife if self.runtime == "cpython" else _ProcessLife
+        life = life_type(self, cause)
+        with self._lock:
+            if self._stop:
+                return "off"
+            self._life = life
+        try:
+            return life.run()
+        finally:
+            with self._lock:
+                self._life = None
+
+    def _sleep(self, duration_ms: int) -> None:
+        if self.virtual_time:
+            self._skipped_ms += duration_ms
+            return
+        end_s = time.monotonic() + duration_ms / 1000
+        while not self._stop and time.monotonic() < end_s:
+            time.sleep(min(_POLL_S, max(0.0, end_s - time.monotonic())))
+
+    # what a life tells
+
+    @staticmethod
+    def _raise_end(line: str) -> None:
+        raise PowerCut(line)
+
+    def _heard(self, line: str) -> None:
+        """A line from the board's hardware."""
+        word, _, rest = line.partition(" ")
+        if word == "op":
+            kind, _, address = rest.partition(" ")
+            self.operations.append(
+                Operation(len(self.operations), kind, int(address), self._partition_at(int(address)))
+            )
+        elif word == "heap":
+            self.heap_peak_bytes = max(self.heap_peak_bytes, int(rest))
+        elif word == "base":
+            self.heap_shim_bytes = int(rest)
+        elif word == "rtc":
+            self._rtc = bytes.fromhex(rest)
+        elif word == "clock":
+            self._clock = int(rest)
+
+    def _partition_at(self, address: int) -> str:
+        for _, _, start, size, label, _ in self._partitions:
+            if start <= address < start + size:
+                return str(label)
+        return ""
+
+    def _event(self, kind: str, text: str) -> None:
+        event = Event(kind, text, time.monotonic() - self._started_s)
+        self._emit(event)
+        if self._until and not self._stop and self._until(event):
+            self._halt("until")
+
+    def _halt(self, why: str) -> None:
+        with self._lock:
+            if self._stop is None:
+                self._stop = why
+            life = self._life
+        if life:
+            life.halt()
+
+
+class _Deadline:
+    """A timer that is cheap to cancel."""
+
+    def __init__(self, after_s: float, call: Callable[[], None]) -> None:
+        self._timer = threading.Timer(max(0.0, after_s), call)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+
+class _Life:
+    """From the bootloader's jump to the next reset. `run` returns how it ended."""
+
+    def __init__(self, board: Board, cause: int) -> None:
+        self.board = board
+        self.cause = cause
+
+    def run(self) -> str:
+        raise NotImplementedError
+
+    def halt(self) -> None:
+        raise NotImplementedError
+
+    def type(self, text: str) -> None:
+        raise NotImplementedError
+
+
+class _ProcessLife(_Life):
+    """A life in a process of its own, killed where a board would lose power."""
+
+    process: subprocess.Popen[bytes] | None = None
+    _halted = False
+
+    def run(self) -> str:
+        board = self.board
+        read_end, write_end = os.pipe()
+        with tempfile.NamedTemporaryFile(prefix="thermokeeper-world-") as world_file:
+            number = 0
+
+            def write_world() -> None:
+                nonlocal number
+                number += 1
+                data = board.world.encode(number)
+                os.ftruncate(world_file.fileno(), max(len(data), 1))
+                os.pwrite(world_file.fileno(), data, 0)
+
+            write_world()
+            board.world.on_change(write_world)
+            try:
+                self.process = subprocess.Popen(
+                    self._command(),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(write_end,),
+                    env=self._environment(write_end, world_file.name),
+                    cwd=tempfile.gettempdir(),
+                    start_new_session=True,
+                )
+                os.close(write_end)
+                if self._halted:
+                    self.halt()
+                return self._listen(self.process, read_end)
+            finally:
+                board.world.forget(write_world)
+                os.close(read_end)
+                if self.process:
+                    self._kill(self.process)
+
+    def _command(self) -> list[str]:
+        if self.board.runtime == "micropython":
+            return [str(shimcode.tool("micropython")), "-X", f"heapsize={self.board.heap}", "-m", "_simstart"]
+        return [sys.executable, "-m", "thermokeeper.simulator.life"]
+
+    def _environment(self, control: int, world: str) -> dict[str, str]:
+        board = self.board
+        environment = {
+            **os.environ,
+            "TK_SIM_FLASH": str(board.flash.resolve()),
+            "TK_SIM_CONTROL": str(control),
+            "TK_SIM_WORLD": world,
+            "TK_SIM_RUNNING": board.slot or "",
+            "TK_SIM_CAUSE": str(self.cause),
+            "TK_SIM_OPERATIONS": str(len(board.operations)),
+            "TK_SIM_RTC": board._rtc.hex(),
+            "TK_SIM_CLOCK": "" if board._clock is None else str(board._clock),
+        }
+        if board.runtime == "micropython":
+            environment["MICROPYPATH"] = f"{shimcode.compiled_folder()}:.frozen"
+        return environment
+
+    def _listen(self, process: subprocess.Popen[bytes], control: int) -> str:
+        board = self.board
+        assert process.stdout
+        end = ""
+        console, told = bytearray(), bytearray()
+        wdt_s, fed_s = 0.0, 0.0
+        at_repl = False
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ, console)
+            selector.register(control, selectors.EVENT_READ, told)
+            while selector.get_map():
+                ready = selector.select(_POLL_S)
+                for key, _ in ready:
+                    data = os.read(key.fd, 65536)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                        continue
+                    key.data.extend(data)
+                    if key.data is console:
+                        for line in _lines(console):
+                            board._event("console", line)
+                        continue
+                    for line in _lines(told):
+                        word, _, rest = line.partition(" ")
+                        if word == "wdt":
+                            wdt_s, fed_s = int(rest) / 1000, time.monotonic()
+                        elif word == "fed":
+                            fed_s = time.monotonic()
+                        elif word in _ENDS:
+                            end = line
+                        else:
+                            board._heard(line)
+                at_repl = end == "repl"
+                if board._stop:
+                    self._kill(process)
+                # The board tells of its feedings only every now and then.
+                elif wdt_s and not end and time.monotonic() - fed_s > wdt_s + min(0.25, wdt_s / 4) + _POLL_S:
+                    end = "watchdog"
+                    self._kill(process)
+                elif not ready and process.poll() is not None:
+                    break
+        if console:
+            board._event("console", console.decode(errors="replace"))
+        status = process.wait()
+        if at_repl and wdt_s and not board._stop:
+            # Nobody feeds the watchdog at the prompt.
+            board._sleep(int(max(0.0, fed_s + wdt_s - time.monotonic()) * 1000))
+            return "watchdog"
+        return end or f"panic: the interpreter ended with status {status}"
+
+    def halt(self) -> None:
+        self._halted = True
+        if self.process:
+            self._kill(self.process)
+
+    def type(self, text: str) -> None:
+        if self.process and self.process.stdin:
+            try:
+                os.write(self.process.stdin.fileno(), text.encode())
+            except OSError:
+                pass  # it has just ended: nobody is there to read it
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # gone by itself in between
+
+
+_ENDS = ("cut", "reset", "soft", "deepsleep", "panic:", "repl", "vfs", "watchdog")
+
+
+def _lines(buffer: bytearray) -> Iterator[str]:
+    """Take the whole lines out of a buffer."""
+    while (end := buffer.find(b"\n")) >= 0:
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        yield line.rstrip(b"\r").decode(errors="replace")
+
+
+class _HereLife(_Life):
+    """A life in this process and thread."""
+
+    def run(self) -> str:
+        from thermokeeper.simulator.sandbox import Sandbox
+
+        self._sandbox = Sandbox(self.board, self.cause)
+        return self._sandbox.run()
+
+    def halt(self) -> None:
+        self._sandbox.halt()
+
+    def type(self, text: str) -> None:
+        self._sandbox.type(text)
+
+
+def check_flash(path: Path) -> None:
+    """ToolError unless the file is a flash image with a partition table."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0x8000)
+            head = file.read(2)
+    except OSError as error:
+        raise ToolError(f"{path}: can't be read: {error.strerror}") from None
+    if head != b"\xaa\x50":
+        raise ToolError(f"{path}: no partition table at 0x8000; make a flash image with `thermokeeper image`")

@@ -1,0 +1,106 @@
+"""`thermokeeper sim`: run a flash image as a board would, and look into one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from thermokeeper.errors import ToolError
+
+RUNTIMES = ("micropython", "cpython", "cpython-process")
+_RUNTIME_HELP = "What runs the device's code; cpython needs a release with sources."
+_FLASH = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def sim() -> None:
+    """Run a flash image on a simulated board, and look into one.
+
+    The image is what `thermokeeper image` makes for a real board; the simulator changes it as a board would.
+    """
+
+
+@sim.command()
+@click.argument("flash", type=_FLASH)
+@click.option("--runtime", type=click.Choice(RUNTIMES), default=RUNTIMES[0], show_default=True, help=_RUNTIME_HELP)
+@click.option("--heap", default="256k", show_default=True, help="Heap of the MicroPython board, such as 192k.")
+@click.option("--world", "world_path", type=_FLASH, help="World around the board: see `sim world`. Saving it acts.")
+@click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
+@click.option("--boots", default=100, show_default=True, help="Give up after so many boots.")
+def run(flash: Path, runtime: str, heap: str, world_path: Path | None, for_s: float | None, boots: int) -> None:
+    """Run FLASH until it stops, or until Ctrl-C; what is typed goes to the board's console.
+
+    Lines of the board are printed as they come; lines that begin with `--` tell what happened to it.
+    Exit status 0 if it was switched off, 1 if it stopped by itself.
+    """
+    from thermokeeper.simulator.board import Board
+    from thermokeeper.simulator.world import World
+
+    world = World.load(world_path) if world_path else World()
+    board = Board(flash, world, runtime=runtime, heap=heap)
+    done = threading.Event()
+    if world_path:
+        threading.Thread(target=_follow, args=(world, world_path, done), daemon=True).start()
+    threading.Thread(target=_type, args=(board,), daemon=True).start()
+    events = board.run(for_s=for_s, max_boots=boots)
+    try:
+        for event in events:
+            click.echo(str(event))
+    except KeyboardInterrupt:
+        events.close()  # type: ignore[attr-defined]
+        click.echo("-- off")
+    finally:
+        done.set()
+    if board.outcome not in ("off", "time"):
+        raise SystemExit(1)
+
+
+def _follow(world: object, path: Path, done: threading.Event) -> None:
+    """Take over the world file whenever it is saved."""
+    from thermokeeper.simulator.world import World, read_file
+
+    assert isinstance(world, World)
+    seen = path.stat().st_mtime_ns
+    while not done.wait(0.5):
+        try:
+            now = path.stat().st_mtime_ns
+            if now != seen:
+                seen = now
+                world.update(**read_file(path))
+                click.echo("-- world changed")
+        except (OSError, ToolError) as error:
+            click.echo(f"-- world not changed: {error}", err=True)
+
+
+def _type(board: object) -> None:
+    from thermokeeper.simulator.board import Board
+
+    assert isinstance(board, Board)
+    if sys.stdin is None or sys.stdin.closed:
+        return
+    for line in sys.stdin:
+        board.type(line.rstrip("\n"))
+
+
+@sim.command()
+@click.argument("flash", type=_FLASH)
+def inspect(flash: Path) -> None:
+    """Show FLASH: partitions, otadata and what boots next, keys in NVS (never their values)."""
+    from thermokeeper.simulator.describe import describe
+
+    for line in describe(flash):
+        click.echo(line)
+
+
+@sim.command()
+def world() -> None:
+    """Print an example of a world file, with comments."""
+    from thermokeeper.simulator.world import EXAMPLE
+
+    click.echo(EXAMPLE, nl=False)
+
+
+GROUPS = [sim]

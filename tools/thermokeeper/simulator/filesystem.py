@@ -1,0 +1,313 @@
+"""`vfs` and the file calls of `os` for a board on CPython: LittleFS2 over any MicroPython block device.
+
+Errors are OSError with the numbers MicroPython raises. What a block device raises (a power cut, too) comes out of
+the file call that caused it. Knows no flash and no runner.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from littlefs import LittleFS, UserContext
+from littlefs.errors import LittleFSError
+
+_DIRECTORY, _FILE = 0x4000, 0x8000
+_MAGIC = b"littlefs"
+
+
+class _Device(UserContext):
+    """littlefs-python's view of a block device; keeps what went wrong until the call is back in Python."""
+
+    def __init__(self, device: Any) -> None:
+        super().__init__(buffsize=0)
+        self.device = device
+        self.error: BaseException | None = None
+
+    def read(self, cfg: Any, block: int, off: int, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self._do(self.device.readblocks, block, buffer, off)
+        return buffer
+
+    def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
+        return self._do(self.device.writeblocks, block, bytes(data), off)
+
+    def erase(self, cfg: Any, block: int) -> int:
+        return self._do(self.device.ioctl, 6, block)
+
+    def sync(self, cfg: Any) -> int:
+        return self._do(self.device.ioctl, 3, 0)
+
+    def _do(self, call: Any, *arguments: Any) -> int:
+        if self.error is not None:
+            return -errno.EIO
+        try:
+            call(*arguments)
+        except BaseException as error:  # littlefs would only print it
+            self.error = error
+            return -errno.EIO
+        return 0
+
+
+class VfsLfs2:
+    """A mounted (or mountable) LittleFS2."""
+
+    def __init__(
+        self, device: Any, readsize: int = 32, progsize: int = 32, lookahead: int = 32, mtime: bool = True
+    ) -> None:
+        self._context = _Device(device)
+        self._fs = _littlefs(self._context, device, readsize, progsize, 4 * max(readsize, progsize))
+        self.readonly = False
+        with self._errors():
+            self._fs.mount()
+
+    @staticmethod
+    def mkfs(device: Any, readsize: int = 32, progsize: int = 32, lookahead: int = 32) -> None:
+        context = _Device(device)
+        try:
+            _littlefs(context, device, readsize, progsize, 4 * max(readsize, progsize)).format()
+        except LittleFSError as error:
+            raise context.error or OSError(-error.code) from None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except LittleFSError as error:
+            if self._context.error is None:
+                raise OSError(-int(error.code)) from None
+        except io.UnsupportedOperation:
+            raise OSError(errno.EBADF) from None
+        if self._context.error is not None:
+            cause, self._context.error = self._context.error, None
+            raise cause
+
+    def _change(self) -> None:
+        if self.readonly:
+            raise OSError(errno.EROFS)
+
+    def open(self, path: str, mode: str) -> File:
+        if set(mode) & set("wax+"):
+            self._change()
+        text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+        with self._errors():
+            try:
+                return File(self, self._fs.open(path, mode, **text))
+            except OSError as error:  # littlefs-python makes its own, without a number
+                if error.errno is None:
+                    number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EEXIST
+                    raise OSError(number) from None
+                raise
+        raise AssertionError
+
+    def stat(self, path: str) -> tuple[int, ...]:
+        with self._errors():
+            found = self._fs.stat(path)
+        return (_DIRECTORY if found.type == 2 else _FILE, 0, 0, 0, 0, 0, found.size, 0, 0, 0)
+
+    def entries(self, path: str) -> list[tuple[str, int, int, int]]:
+        with self._errors():
+            return [
+                (entry.name, _DIRECTORY if entry.type == 2 else _FILE, 0, entry.size)
+                for entry in self._fs.scandir(path)
+                if entry.name not in (".", "..")
+            ]
+        raise AssertionError
+
+    def call(self, name: str, *paths: str) -> None:
+        """mkdir, remove, rename or rmdir."""
+        self._change()
+        with self._errors():
+            getattr(self._fs, name)(*paths)
+
+    def statvfs(self) -> tuple[int, ...]:
+        with self._errors():
+            size, count, used = self._fs.cfg.block_size, self._fs.block_count, self._fs.used_block_count
+            return (size, size, count, count - used, count - used, 0, 0, 0, 0, 255)
+        raise AssertionError
+
+    def umount(self) -> None:
+        with self._errors():
+            self._fs.unmount()
+
+
+def _littlefs(context: _Device, device: Any, read_size: int, prog_size: int, cache_size: int) -> LittleFS:
+    return LittleFS(
+        context=context,
+        mount=False,
+        block_size=device.ioctl(5, 0),
+        block_count=device.ioctl(4, 0),
+        read_size=read_size,
+        prog_size=prog_size,
+        cache_size=cache_size,
+        lookahead_size=32,
+        disk_version=0x00020000,
+    )
+
+
+class File:
+    """An open file; its errors are the file system's."""
+
+    def __init__(self, fs: VfsLfs2, file: Any) -> None:
+        self._fs = fs
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._file, name)
+        if not callable(call):
+            return call
+
+        def guarded(*arguments: Any) -> Any:
+            with self._fs._errors():
+                return call(*arguments)
+
+        return guarded
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.readline, type(self._file.read(0))())
+
+
+class Files:
+    """All mounted file systems of one board, and the current directory."""
+
+    def __init__(self) -> None:
+        self._mounts: dict[str, Any] = {}
+        self.cwd = "/"
+
+    # vfs
+
+    def mount(self, *arguments: Any, readonly: bool = False) -> Any:
+        if not arguments:
+            return [(fs, path) for path, fs in self._mounts.items()]
+        device, path = arguments
+        path = posixpath.normpath(path)
+        if path in self._mounts:
+            raise OSError(errno.EPERM)
+        if isinstance(device, VfsLfs2):
+            fs = device
+        else:
+            # What is only read is read in whole blocks: fewer calls into Python. Writes keep the board's own size.
+            fs = VfsLfs2(_recognised(device), *((1024, 32) if readonly else ()))
+        fs.readonly = readonly
+        self._mounts[path] = fs
+        return None
+
+    def umount(self, what: Any) -> None:
+        for path, fs in list(self._mounts.items()):
+            if what is fs or what == path:
+                del self._mounts[path]
+                fs.umount()
+                return
+        raise OSError(errno.EINVAL)
+
+    # os
+
+    def find(self, path: str) -> tuple[VfsLfs2, str]:
+        """The file system a path is in, and the path there."""
+        full = posixpath.normpath(posixpath.join(self.cwd, path))
+        for point in sorted(self._mounts, key=len, reverse=True):
+            if full == point or full.startswith(point.rstrip("/") + "/"):
+                return self._mounts[point], full[len(point.rstrip("/")) :] or "/"
+        raise OSError(errno.ENODEV if not self._mounts else errno.ENOENT)
+
+    def open(self, path: str, mode: str = "r", buffering: int = -1, encoding: str | None = None) -> File:
+        fs, inner = self.find(path)
+        return fs.open(inner, mode)
+
+    def stat(self, path: str) -> tuple[int, ...]:
+        fs, inner = self.find(path)
+        return fs.stat(inner)
+
+    def ilistdir(self, path: str = ".") -> Iterator[tuple[str, int, int, int]]:
+        fs, inner = self.find(path)
+        found = fs.entries(inner)
+        if inner == "/" and posixpath.normpath(posixpath.join(self.cwd, path)) == "/":
+            found += [
+                (point[1:], _DIRECTORY, 0, 0) for point in self._mounts if point.count("/") == 1 and len(point) > 1
+            ]
+        return iter(found)
+
+    def listdir(self, path: str = ".") -> list[str]:
+        return [entry[0] for entry in self.ilistdir(path)]
+
+    def statvfs(self, path: str) -> tuple[int, ...]:
+        return self.find(path)[0].statvfs()
+
+    def mkdir(self, path: str) -> None:
+        self._call("mkdir", path)
+
+    def rmdir(self, path: str) -> None:
+        self._call("rmdir", path)
+
+    def remove(self, path: str) -> None:
+        self._call("remove", path)
+
+    def rename(self, old: str, new: str) -> None:
+        fs, inner = self.find(old)
+        other, target = self.find(new)
+        if fs is not other:
+            raise OSError(errno.EPERM)
+        fs.call("rename", inner, target)
+
+    def chdir(self, path: str) -> None:
+        full = posixpath.normpath(posixpath.join(self.cwd, path))
+        if full != "/" and full not in self._mounts and self.stat(full)[0] != _DIRECTORY:
+            raise OSError(errno.ENOENT)
+        self.cwd = full
+
+    def getcwd(self) -> str:
+        return self.cwd
+
+    def sync(self) -> None:
+        """Nothing is held back."""
+
+    def _call(self, name: str, path: str) -> None:
+        fs, inner = self.find(path)
+        fs.call(name, inner)
+
+    def vfs_module(self) -> ModuleType:
+        module = ModuleType("vfs")
+        module.__dict__.update({"mount": self.mount, "umount": self.umount, "VfsLfs2": VfsLfs2})
+        return module
+
+    def os_functions(self) -> dict[str, Any]:
+        names = (
+            "stat",
+            "ilistdir",
+            "listdir",
+            "statvfs",
+            "mkdir",
+            "rmdir",
+            "remove",
+            "rename",
+            "chdir",
+            "getcwd",
+            "sync",
+        )
+        return {name: getattr(self, name) for name in names} | {
+            "unlink": self.remove,
+            "mount": self.mount,
+            "umount": self.umount,
+            "VfsLfs2": VfsLfs2,
+        }
+
+
+def _recognised(device: Any) -> Any:
+    """The device, if a LittleFS2 begins in it; OSError as `mount` raises it otherwise."""
+    start = bytearray(64)
+    for block in (0, 1):
+        device.readblocks(block, start, 0)
+        if start[8:16] == _MAGIC:
+            return device
+    raise OSError(errno.ENODEV)

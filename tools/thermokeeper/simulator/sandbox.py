@@ -1,0 +1,452 @@
+"""A board's Python on CPython: its own modules, files, builtins and console, so that device code runs unchanged.
+
+The code sees only what a board has: an import that stock MicroPython couldn't do fails here, too. Nothing global is
+touched; any number of boards can run in one process, each in its thread.
+"""
+
+from __future__ import annotations
+
+import array
+import binascii
+import builtins
+import cmath
+import collections
+import ctypes
+import errno
+import functools
+import hashlib
+import heapq
+import io
+import json
+import math
+import os
+import platform
+import posixpath
+import random
+import re
+import struct
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from thermokeeper.simulator import streams
+from thermokeeper.simulator.filesystem import Files
+from thermokeeper.simulator.shimcode import NAMES, ShimModules
+
+if TYPE_CHECKING:
+    from thermokeeper.simulator.board import Board
+
+_HOST_MODULES = {
+    module.__name__: module
+    for module in (
+        array,
+        binascii,
+        cmath,
+        collections,
+        errno,
+        hashlib,
+        heapq,
+        io,
+        json,
+        math,
+        platform,
+        random,
+        re,
+        struct,
+    )
+}
+_BOARD_MODULES = frozenset(name for name in NAMES if not name.startswith("_"))
+
+
+class _LifeOver(BaseException):
+    """Raised into device code where a board would stop dead. Not an Exception: `except Exception` doesn't see it."""
+
+
+@functools.lru_cache(maxsize=512)
+def _compile(source: bytes, name: str) -> CodeType:
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _host_files(folders: tuple[Path, ...]) -> dict[bytes, str]:
+    """Content -> path of every Python file below the folders."""
+    return {path.read_bytes(): str(path) for folder in folders for path in sorted(folder.rglob("*.py"))}
+
+
+class Console:
+    """`sys.stdout`: whole lines go to the runner."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._rest = ""
+        self.buffer = self
+
+    def write(self, text: Any) -> int:
+        if not isinstance(text, str):
+            text = bytes(text).decode(errors="replace")
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._say(line.rstrip("\r"))
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+    def end(self) -> None:
+        if self._rest:
+            self._say(self._rest)
+
+
+class Sandbox:
+    """One life. `run` boots and returns how it ended; `halt` ends it from another thread."""
+
+    def __init__(self, board: Board, cause: int) -> None:
+        self._flash = board.flash.open("r+b", buffering=0)
+        self._runner: Board | None = board
+        shim = self._new_shim()
+        sim = shim["_sim"]
+        hardware = sim.Board(
+            self._flash,
+            board._heard,
+            self._end,
+            lambda: board.world.settings,
+            board.slot,
+            cause,
+            len(board.operations),
+            board._rtc,
+            board._clock,
+        )
+        hardware.virtual = board.virtual_time
+        hardware.judge = True
+        hardware.skipped_ms = board._skipped_ms
+        hardware.until_ms = board._until_ms
+        self._set_up(shim, hardware, lambda line: board._event("console", line), board.sources)
+
+    @classmethod
+    def from_environment(cls, say: Callable[[str], None], stdin: int) -> Sandbox:
+        """A life in a process of its own, told by the environment as on MicroPython."""
+        self = cls.__new__(cls)
+        self._runner = None
+        shim = self._new_shim()
+        self._set_up(shim, shim["_sim"].board(), say, (), stdin)
+        return self
+
+    def _new_shim(self) -> ShimModules:
+        self._shim = ShimModules()
+        return self._shim
+
+    def _set_up(
+        self,
+        shim: ShimModules,
+        hardware: Any,
+        say: Callable[[str], None],
+        sources: tuple[Path, ...],
+        stdin: int | None = None,
+    ) -> None:
+        self._hardware = hardware
+        shim["_sim"].attach(hardware)
+        self._thread = 0
+        self._lock = threading.Lock()
+        self._halted = threading.Event()
+        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._say = say
+        self._console = Console(say)
+        self._pipe = os.pipe() if stdin is None else (stdin, -1)
+        self._files = Files()
+        self._sources = _host_files(sources) if sources else {}
+        self.modules: dict[str, ModuleType] = {}
+        self._builtins = {
+            **vars(builtins),
+            "__import__": self._import,
+            "open": self._files.open,
+            "print": self._print,
+            "input": self._input,
+            "execfile": self._execfile,
+        }
+        board_time = shim["_simtime"]
+        shim.replacements["time"] = board_time
+        self._given = {
+            **_HOST_MODULES,
+            **streams.modules(shim["network"].linked, hardware.alive, self._sockets),
+            "time": board_time,
+            "vfs": self._files.vfs_module(),
+            "os": self._os(),
+            "sys": self._sys(),
+            "gc": _module("gc", GC),
+            "micropython": _module("micropython", MICROPYTHON),
+            "builtins": _module("builtins", self._builtins),
+        }
+
+    # running
+
+    def run(self) -> str:
+        """Start up as stock firmware does, run boot.py and main.py; how this life ended."""
+        try:
+            try:
+                self._boot()
+            finally:
+                self._leave()
+        except _LifeOver:
+            self._leave()  # halted just as it ended by itself
+        end = self._hardware.over or "off"
+        if self._runner is not None:
+            self._runner._skipped_ms = self._hardware.skipped_ms
+            if end == "repl" and self._hardware.wdt_ms:
+                self._runner._sleep(self._hardware.wdt_ms)
+                end = "watchdog"
+        return str(end)
+
+    def _boot(self) -> None:
+        self._thread = threading.get_ident()
+        if self._halted.is_set():
+            return
+        shim = self._shim
+        for name in ("machine", "network", "onewire", "ds18x20", "ntptime"):
+            shim[name]
+        # What the stock start-up prints and opens is the board's as well.
+        start = shim["_simboot"]
+        start.__dict__.update({"print": self._print, "open": self._files.open})
+        start.boot(self._hardware, shim["esp32"].Partition, self._given["vfs"], self._given["os"], self._run_file)
+
+    def _leave(self) -> None:
+        """Nothing of this life stays: no socket, no file, no exception under way to this thread."""
+        with self._lock:
+            thread, self._thread = self._thread, 0
+        if not thread:
+            return
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+        self._console.end()
+        self._hardware.over = self._hardware.over or "off"
+        for opened in list(self._sockets):
+            opened.close()
+        for module in self.modules.values():
+            module.__dict__.clear()
+        if self._runner is not None:
+            self._flash.close()
+            for number in self._pipe:
+                os.close(number)
+
+    def halt(self) -> None:
+        """End the life now, whatever its code is doing."""
+        self._halted.set()
+        with self._lock:
+            thread = self._thread
+            if thread:
+                self._hardware.over = self._hardware.over or "off"
+            if thread and thread != threading.get_ident():
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_LifeOver))
+        if thread == threading.get_ident():
+            raise _LifeOver
+
+    def type(self, text: str) -> None:
+        """Feed the console's input."""
+        with self._lock:
+            if self._thread:
+                os.write(self._pipe[1], text.encode())
+
+    def _end(self, line: str) -> None:
+        raise _LifeOver(line)
+
+    def _run_file(self, name: str, scope: dict[str, Any]) -> bool:
+        try:
+            self._execfile(name, scope)
+        except SystemExit:
+            self._hardware.end("soft reset")
+        except Exception as error:
+            self._print_exception(error)
+            return False
+        return True
+
+    def _execfile(self, name: str, scope: dict[str, Any]) -> None:
+        with self._files.open(name, "rb") as file:
+            source = file.read()
+        scope["__builtins__"] = self._builtins
+        exec(self._code(source, name), scope)
+
+    def _code(self, source: bytes, name: str) -> CodeType:
+        return _compile(source, self._sources.get(source, name))
+
+    # builtins
+
+    def _print(self, *values: Any, sep: str = " ", end: str = "\n", file: Any = None) -> None:
+        self._hardware.alive()
+        text = sep.join(str(value) for value in values) + end
+        (file or self._console).write(text)
+
+    def _input(self, prompt: str = "") -> str:
+        self._console.write(prompt)
+        return self._stdin.readline().rstrip("\n")
+
+    def _print_exception(self, error: BaseException, file: Any = None) -> None:
+        lines = ["Traceback (most recent call last):"]
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename != __file__:
+                lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
+        lines.append(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        (file or self._console).write("\n".join(lines) + "\n")
+
+    # import
+
+    def _import(self, name: str, scope: Any = None, locals_: Any = None, names: Any = (), level: int = 0) -> ModuleType:
+        if level:
+            package = scope.get("__package__") or (
+                scope["__name__"] if "__path__" in scope else scope["__name__"].rpartition(".")[0]
+            )
+            for _ in range(level - 1):
+                package = package.rpartition(".")[0]
+            if not package:
+                raise ImportError("can't perform relative import")
+            name = f"{package}.{name}" if name else package
+        module = top = self._load(name.partition(".")[0])
+        loaded = name.partition(".")[0]
+        for part in name.split(".")[1:]:
+            loaded += "." + part
+            child = self._load(loaded, module)
+            setattr(module, part, child)
+            module = child
+        if not names:
+            return module if level else top
+        for wanted in names:
+            if wanted != "*" and not hasattr(module, wanted) and hasattr(module, "__path__"):
+                try:
+                    setattr(module, wanted, self._load(f"{name}.{wanted}", module))
+                except ImportError:
+                    raise ImportError(f"can't import name {wanted}") from None
+        return module
+
+    def _load(self, name: str, parent: ModuleType | None = None) -> ModuleType:
+        if name in self.modules:
+            return self.modules[name]
+        if parent is None:
+            if name in self._given:
+                return self._given[name]
+            if name in _BOARD_MODULES:
+                return self._shim[name]
+            folders = [folder for folder in self._given["sys"].path if folder != ".frozen"]
+        elif hasattr(parent, "__path__"):
+            folders = [parent.__path__]
+        else:
+            folders = []
+        last = name.rpartition(".")[2]
+        compiled = None
+        for folder in folders:
+            base = posixpath.join(folder, last)
+            if self._is(base, 0x4000):
+                return self._execute(name, base + "/__init__.py", base)
+            if self._is(base + ".py", 0x8000):
+                return self._execute(name, base + ".py", None)
+            if self._is(base + ".mpy", 0x8000):
+                compiled = base + ".mpy"
+                break
+        if compiled:
+            raise ImportError(f"{compiled} is compiled for MicroPython: build the release with --source to run it here")
+        error = ImportError(f"no module named '{name}'")
+        error.errno = errno.ENOENT  # type: ignore[attr-defined]
+        raise error
+
+    def _is(self, path: str, kind: int) -> bool:
+        try:
+            return self._files.stat(path)[0] == kind
+        except OSError:
+            return False
+
+    def _execute(self, name: str, path: str, folder: str | None) -> ModuleType:
+        module = ModuleType(name)
+        module.__dict__["__builtins__"] = self._builtins
+        module.__file__ = path
+        if folder:
+            module.__path__ = folder  # type: ignore[assignment]
+        source = b""
+        if not folder or self._is(path, 0x8000):
+            with self._files.open(path, "rb") as file:
+                source = file.read()
+        self.modules[name] = module
+        try:
+            exec(self._code(source, path), module.__dict__)
+        except BaseException:
+            self.modules.pop(name, None)
+            raise
+        return module
+
+    # modules
+
+    def _os(self) -> ModuleType:
+        return _module(
+            "os",
+            {
+                **self._files.os_functions(),
+                "urandom": os.urandom,
+                "uname": lambda: ("esp32", "esp32", "1.25.0", "", ""),
+                "sep": "/",
+            },
+        )
+
+    def _sys(self) -> ModuleType:
+        self._stdin = streams.Input(self._pipe[0])
+
+        def leave(status: Any = 0) -> None:
+            raise SystemExit(status)
+
+        return _module(
+            "sys",
+            {
+                "path": ["", ".frozen", "/lib"],
+                "modules": self.modules,
+                "argv": [],
+                "platform": "esp32",
+                "byteorder": "little",
+                "maxsize": 0x7FFFFFFF,
+                "version": "3.4.0; MicroPython v1.25.0",
+                "version_info": (3, 4, 0),
+                "implementation": _Implementation(),
+                "stdin": self._stdin,
+                "stdout": self._console,
+                "stderr": self._console,
+                "print_exception": self._print_exception,
+                "exit": leave,
+            },
+        )
+
+
+class _Implementation:
+    name = "micropython"
+    version = (1, 25, 0, "")
+    _machine = "Generic ESP32 module with ESP32"
+    _mpy = 11014
+
+
+GC: dict[str, Any] = {
+    # Collecting here would cost far more than on a board, and change nothing: CPython counts references.
+    "collect": lambda: 0,
+    "mem_alloc": lambda: 60000,
+    "mem_free": lambda: 100000,
+    "enable": lambda: None,
+    "disable": lambda: None,
+    "isenabled": lambda: True,
+    "threshold": lambda amount=-1: -1,
+}
+
+MICROPYTHON: dict[str, Any] = {
+    "const": lambda value: value,
+    "native": lambda function: function,
+    "viper": lambda function: function,
+    "opt_level": lambda level=None: 0,
+    "mem_info": lambda verbose=None: None,
+    "qstr_info": lambda verbose=None: None,
+    "stack_use": lambda: 1000,
+    "heap_lock": lambda: None,
+    "heap_unlock": lambda: 0,
+    "kbd_intr": lambda character: None,
+    "alloc_emergency_exception_buf": lambda size: None,
+    "schedule": lambda function, argument: function(argument),
+}
+
+
+def _module(name: str, content: dict[str, Any]) -> ModuleType:
+    module = ModuleType(name)
+    module.__dict__.update(content)
+    return module

@@ -1,0 +1,45 @@
+"""What stock firmware does between the bootloader and boot.py, on unix MicroPython: modules, file system, path.
+
+Run as `micropython -m _simstart`, in the heap that the device code gets as well.
+"""
+
+import gc
+import os
+import sys
+
+import _sim
+import _simtime
+import vfs
+from _simboot import boot
+
+board = _sim.board()
+sys.modules["time"] = _simtime  # from here on `import time` is the board's
+
+import _simsocket  # noqa: E402
+
+sys.modules["socket"] = _simsocket
+
+for name in ("machine", "network", "onewire", "ds18x20", "ntptime", "esp32"):
+    __import__(name)
+del name
+vfs.umount("/")
+sys.path[:] = ["", ".frozen", "/lib"]
+sys.argv[:] = []
+gc.collect()
+board.heap_base = gc.mem_alloc()
+board.tell("base %d" % board.heap_base)
+
+
+def run(name, main):
+    """Run a file of the vfs partition; False if it ended with an exception."""
+    try:
+        execfile(name, main)  # noqa: F821
+    except SystemExit:
+        board.end("soft reset")
+    except BaseException as error:
+        sys.print_exception(error)
+        return False
+    return True
+
+
+boot(board, sys.modules["esp32"].Partition, vfs, os, run)

@@ -1,0 +1,210 @@
+"""`network` of the simulated board: one station, the access points of the world around it."""
+
+import binascii
+
+import _sim
+
+STA_IF = 0
+AP_IF = 1
+STAT_IDLE = 1000
+STAT_CONNECTING = 1001
+STAT_GOT_IP = 1010
+STAT_BEACON_TIMEOUT = 200
+STAT_NO_AP_FOUND = 201
+STAT_WRONG_PASSWORD = 202
+STAT_ASSOC_FAIL = 203
+STAT_HANDSHAKE_TIMEOUT = 204
+AUTH_OPEN = 0
+AUTH_WEP = 1
+AUTH_WPA_PSK = 2
+AUTH_WPA2_PSK = 3
+AUTH_WPA_WPA2_PSK = 4
+
+_hostname = "mpy-esp32"
+_country = "XX"
+
+
+def hostname(name=None):
+    global _hostname
+    if name is None:
+        return _hostname
+    if len(name) > 32:
+        raise ValueError
+    _hostname = name
+
+
+def country(code=None):
+    global _country
+    if code is None:
+        return _country
+    _country = code
+
+
+def phy_mode(mode=None):
+    return 7
+
+
+def _networks():
+    return [network for network in _sim.board().world.get("networks") or () if network.get("up", True)]
+
+
+def linked():
+    """Whether packets get through; for the simulated sockets."""
+    return WLAN().isconnected()
+
+
+class WLAN:
+    """Station interface. The driver goes on trying to connect by itself until `disconnect`, as the board's does."""
+
+    IF_STA = STA_IF
+    IF_AP = AP_IF
+
+    def __init__(self, interface=STA_IF):
+        # However many objects there are, the chip has one station.
+        self._it = _station if interface == STA_IF else _Interface()
+
+    def active(self, state=None):
+        board = _sim.board()
+        board.alive()
+        if state is not None:
+            self._it.active = bool(state)
+            if not state:
+                self._it.wanted = self._it.joined = None
+        return self._it.active
+
+    def scan(self):
+        """[(ssid, bssid, channel, RSSI in dBm, security, hidden)], strongest first."""
+        board = _sim.board()
+        if not self._it.active:
+            raise OSError("WiFi Not Started")
+        board.wait_ms(board.world.get("scan_ms", 20))
+        found = [
+            (
+                b"" if network.get("hidden") else network["ssid"].encode(),
+                binascii.unhexlify(network.get("bssid", "020000000001")),
+                network.get("channel", 6),
+                network.get("rssi", -60),
+                _security(network),
+                bool(network.get("hidden")),
+            )
+            for network in _networks()
+        ]
+        found.sort(key=lambda row: -row[3])
+        return found
+
+    def connect(self, ssid=None, key=None, *, bssid=None):
+        """Begin to connect; `isconnected` and `status` tell what came of it."""
+        _sim.board().alive()
+        if not self._it.active:
+            raise OSError("WiFi Not Started")
+        if ssid is not None:
+            if isinstance(ssid, bytes):
+                ssid = ssid.decode()
+            if not 0 < len(ssid.encode()) <= 32:
+                raise ValueError("invalid ssid")
+            self._it.wanted = (ssid, key or "")
+        if self._it.wanted is None:
+            raise OSError("Wifi SSID Invalid")
+        self._it.joined = None
+        self._it.since = _sim.board().now_ms()
+
+    def disconnect(self):
+        _sim.board().alive()
+        if not self._it.active:
+            raise OSError("WiFi Not Started")
+        self._it.wanted = self._it.joined = None
+
+    def isconnected(self):
+        return self._look() == STAT_GOT_IP
+
+    def status(self, what=None):
+        if what == "rssi":
+            network = self._network()
+            if self._look() != STAT_GOT_IP or network is None:
+                raise OSError("Wifi Unknown Error 0x300f")
+            return network.get("rssi", -60)
+        if what is not None:
+            raise ValueError("unknown status param")
+        return self._look()
+
+    def ifconfig(self, settings=None):
+        """(address, mask, gateway, DNS)"""
+        if self._look() == STAT_GOT_IP:
+            return ("192.168.4.20", "255.255.255.0", "192.168.4.1", "192.168.4.1")
+        return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
+
+    def ipconfig(self, name):
+        address, mask, gateway, _ = self.ifconfig()
+        if name == "addr4":
+            return (address, mask)
+        if name == "gw4":
+            return gateway
+        raise ValueError("unknown config param")
+
+    def config(self, *names, **settings):
+        if settings:
+            self._it.config.update(settings)
+            return None
+        name = names[0]
+        if name == "mac":
+            return binascii.unhexlify(_sim.board().world.get("unique_id", "240ac4000001"))
+        if name in ("ssid", "essid"):
+            return self._it.wanted[0] if self._it.wanted else ""
+        if name in ("hostname", "dhcp_hostname"):
+            return _hostname
+        if name in self._it.config:
+            return self._it.config[name]
+        if name in ("reconnects", "pm", "channel", "txpower"):
+            return {"reconnects": -1, "pm": 1, "channel": 6, "txpower": 20}[name]
+        raise ValueError("unknown config param")
+
+    def _network(self):
+        """The strongest access point of the wanted name."""
+        best = None
+        for network in _networks() if self._it.wanted else ():
+            if network["ssid"] == self._it.wanted[0]:
+                if best is None or network.get("rssi", -60) > best.get("rssi", -60):
+                    best = network
+        return best
+
+    def _look(self):
+        """See how the connection stands now."""
+        board = _sim.board()
+        world = board.world
+        if not self._it.active or not self._it.wanted:
+            return STAT_IDLE
+        network = self._network()
+        if network is None:
+            # It was there: the driver notices by missing beacons. It comes back by itself when the network does.
+            self._it.since = board.now_ms()
+            lost, self._it.joined = self._it.joined, None
+            return STAT_BEACON_TIMEOUT if lost else STAT_NO_AP_FOUND
+        if self._it.joined:
+            return STAT_GOT_IP
+        if board.now_ms() - self._it.since < network.get("join_ms", world.get("join_ms", 50)):
+            return STAT_CONNECTING
+        if network.get("key") and network["key"] != self._it.wanted[1]:
+            return STAT_WRONG_PASSWORD
+        if not network.get("key") and self._it.wanted[1]:
+            # With a key the station asks for WPA at least, and finds no such network.
+            return STAT_NO_AP_FOUND
+        if network.get("no_address"):
+            return STAT_CONNECTING
+        self._it.joined = self._it.wanted[0]
+        return STAT_GOT_IP
+
+
+def _security(network):
+    return network.get("security", AUTH_WPA2_PSK if network.get("key") else AUTH_OPEN)
+
+
+class _Interface:
+    def __init__(self):
+        self.active = False
+        self.wanted = None  # (ssid, key) to connect to
+        self.joined = None  # ssid it is connected to
+        self.since = 0
+        self.config = {}
+
+
+_station = _Interface()

