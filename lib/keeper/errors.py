@@ -32,10 +32,12 @@ class NetError(KeeperError):
 class CloudError(KeeperError):
     """The server answered with a refusal.
 
-    `status` is the HTTP status, `code` the service's own word ("" if it gave none).
+    `status` is the HTTP status, `code` the service's own word ("" if it gave none), `retry_after_ms` the pause that the
+    server asks for, or None.
     """
 
     def __init__(self, status, code, message):
         super().__init__(message)
         self.status = status
         self.code = code
+        self.retry_after_ms = None

@@ -15,13 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 TOOLS = ROOT / "tools"
 SHIM = TOOLS / "thermokeeper" / "simulator" / "shim"
+DEMO_OVERLAY = TOOLS / "thermokeeper" / "demo" / "version2"  # device code of the demo's second release
 
 # lib/keeper from the ground up: a module imports only from the floors below its own
 KEEPER_FLOORS = [
     {"console", "errors"},
-    {"address", "backoff", "identity", "image", "state", "wire"},
-    {"base64stream", "release", "response", "slots"},
-    {"http", "installer"},
+    {"address", "backoff", "identity", "image", "jsonmember", "patience", "state", "tls", "wire"},
+    {"base64stream", "head", "release", "slots"},
+    {"installer", "response"},
+    {"http"},
     {"clouds"},
     {"activation", "ledger"},
     {"lifecycle"},
@@ -62,11 +64,11 @@ def _relative(path: Path) -> str:
 
 
 def _device_files() -> list[Path]:
-    return [ROOT / "boot.py", ROOT / "main.py", *sorted(LIB.rglob("*.py"))]
+    return [ROOT / "boot.py", ROOT / "main.py", *sorted(LIB.rglob("*.py")), *sorted(DEMO_OVERLAY.rglob("*.py"))]
 
 
 def _host_files() -> list[Path]:
-    return sorted(path for path in TOOLS.rglob("*.py") if SHIM not in path.parents)
+    return sorted(path for path in TOOLS.rglob("*.py") if not {SHIM, DEMO_OVERLAY} & set(path.parents))
 
 
 def _tree(path: Path) -> ast.Module:

@@ -38,7 +38,7 @@ PARTS: dict[str, Part] = {
     "thing": Part(_SERVER, "Things: the devices as the server knows them."),
     "owner": Part(_SERVER, "Owners: accounts that the vendor makes, and what an owner does with one."),
     "image": Part("thermokeeper.image.commands", "Make a flash image for a serial number."),
-    "sim": Part("thermokeeper.simulator.commands", "Run a simulated board on a flash image."),
+    "sim": Part("thermokeeper.simulator.commands", "Run a flash image on a simulated board, and look into one."),
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -33,7 +34,7 @@ TEMPLATE = "Thermometer"
 THING = "ThermometerDevice"
 VERSION_2 = Path(__file__).with_name("version2")
 # A reading every second instead of every half minute and so on: the demo should not take an afternoon.
-PACE = {"period_s": 1, "report_s": 2, "sync_s": 3, "alive_s": 3}
+PACE: dict[str, Any] = {"period_s": 1, "report_s": 2, "sync_s": 3, "alive_s": 3}
 HEAP = "256k"
 _STEP_LIMIT_S = 60
 _LINE = re.compile(r"tk: (?P<topic>\w+): (?P<text>.*)")

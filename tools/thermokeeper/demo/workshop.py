@@ -47,7 +47,7 @@ class Workshop:
         if overlay:
             shutil.copytree(overlay, lib, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         files = application_files(lib, self.source) | trust_module([self.modulus], self.source)
-        settings = {"product": PRODUCT, "security": 1, "created": CREATED, "chip": self.firmware.chip} | fields
+        settings: dict[str, Any] = {"product": PRODUCT, "security": 1, "created": CREATED, "chip": self.firmware.chip} | fields
         data = release_builder.build(self.firmware.application, pack_smallest(files), version=version, **settings)
         path = self.folder / f"{settings['product']}-{version}.tkr"
         write_bytes(path, release_builder.sign(data, keys.load_private(self.key, _no_passphrase)))
