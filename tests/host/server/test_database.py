@@ -1,5 +1,6 @@
 """What outlives a restart, and which databases are taken."""
 
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from thermokeeper.errors import ToolError
 from thermokeeper.server import database, settings
 from thermokeeper.server.database import Database
-from thermokeeper.server.local import LocalServer
+from thermokeeper.server.local import LocalServer, listen
 
 
 def test_a_restart_on_the_same_folder_and_port_keeps_everything(tmp_path, make_shop):
@@ -191,3 +192,9 @@ def test_a_token_file_without_a_token_is_refused(tmp_path, content):
 def test_a_port_that_is_taken_is_one_clear_line(tmp_path):
     with LocalServer(tmp_path / "a") as server, pytest.raises(ToolError, match="choose another with --port"):
         LocalServer(tmp_path / "b", port=server.port).start()
+
+
+def test_answers_are_not_held_back_by_nagles_algorithm():
+    """asyncio turns it off only on sockets that name their protocol; with it every answer took 40 ms more."""
+    with listen("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP

@@ -17,7 +17,15 @@ from sqlalchemy import text
 from starlette.responses import Response
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server import device_api, errors, owner_api, schemas, vendor_api
+from thermokeeper.server import (
+    device_api,
+    errors,
+    owner_api,
+    schemas,
+    vendor_fleet_api,
+    vendor_products_api,
+    vendor_versions_api,
+)
 from thermokeeper.server.body_limit import BodyLimit
 from thermokeeper.server.context import Context, Ctx
 from thermokeeper.server.database import Database
@@ -73,8 +81,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
-    for router in (device_api.activation, device_api.router, vendor_api.router, owner_api.router):
-        app.include_router(router)
+    vendor_side = (vendor_versions_api, vendor_products_api, vendor_fleet_api)
+    app.include_router(device_api.activation)
+    for module in (device_api, *vendor_side, owner_api):
+        app.include_router(module.router)
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]
     return app

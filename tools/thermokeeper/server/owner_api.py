@@ -11,7 +11,8 @@ from thermokeeper.server.context import CallingOwner, Ctx, blocked, limited, ser
 from thermokeeper.server.errors import ApiError, conflict, not_found
 from thermokeeper.server.models import Serial, Thing
 from thermokeeper.server.schemas import ErrorBody, Page, document
-from thermokeeper.server.vendor_api import After, Limit, datapoints_page
+from thermokeeper.server.vendor_common import After, Limit
+from thermokeeper.server.vendor_fleet_api import datapoints_page
 
 router = APIRouter(
     prefix="/v1/owner", tags=["owners"], responses={401: document(ErrorBody, "owner token missing or wrong")}

@@ -1,0 +1,360 @@
+"""Commands of a vendor: templates, versions, products, serial numbers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thermokeeper.errors import ToolError
+from thermokeeper.server.command_support import cell, print_item, print_json, print_list, vendor_call
+
+if TYPE_CHECKING:
+    from thermokeeper.server.client import VendorClient
+
+# -- templates and versions --------------------------------------------------------------------------------------------
+
+
+@click.group()
+def template() -> None:
+    """Templates: one for each kind of device; its versions are what such devices can run."""
+
+
+@template.command("create")
+@click.argument("name")
+@click.option("--description", default="", help="For people.")
+@vendor_call
+def template_create(client: "VendorClient", name: str, description: str, as_json: bool) -> None:
+    """Create the template NAME.
+
+    \b
+    Example:
+      thermokeeper template create Thermometer
+    """
+    made = client.create_template(name, description)
+    print_item(made, as_json, {"template": made.name, "id": made.id})
+
+
+@template.command("list")
+@vendor_call
+def template_list(client: "VendorClient", as_json: bool) -> None:
+    """List the templates and what each has published."""
+    columns: dict[str, Any] = {
+        "TEMPLATE": lambda row: row.name,
+        "PUBLISHED": lambda row: row.target_version,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.templates(), as_json, columns)
+
+
+@template.command("withdraw")
+@click.argument("name")
+@vendor_call
+def template_withdraw(client: "VendorClient", name: str, as_json: bool) -> None:
+    """Take back what the template NAME has published: devices are then told that nothing is set."""
+    client.withdraw(name)
+    print_item(client.template(name), as_json, {"template": name, "published": None})
+
+
+@click.group()
+def version() -> None:
+    """Versions of a template, with their firmware. A version is named TEMPLATE/NAME, or by its id."""
+
+
+@version.command("create")
+@click.argument("name")
+@click.option("--template", "of", required=True, help="Template, by name or id.")
+@click.option("--description", default="", help="For people.")
+@click.option("--firmware", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File to upload.")
+@click.option("--publish", "publish_it", is_flag=True, help="Devices of the template should run it from now on.")
+@click.option("--prototype", is_flag=True, help="For chosen serial numbers only; can't be published.")
+@click.option(
+    "--by-thing/--not-by-thing",
+    default=True,
+    show_default=True,
+    help="Whether devices may update to it without asking their owner.",
+)
+@click.option("--update-to", metavar="VERSION", help="What devices that run it are offered.")
+@click.option("--automatic", is_flag=True, help="They may take that without asking their owner.")
+@vendor_call
+def version_create(
+    client: "VendorClient",
+    name: str,
+    of: str,
+    description: str,
+    firmware: Path | None,
+    publish_it: bool,
+    prototype: bool,
+    by_thing: bool,
+    update_to: str | None,
+    automatic: bool,
+    as_json: bool,
+) -> None:
+    """Create the version NAME of a template.
+
+    \b
+    Example: make, upload and publish version 2
+      thermokeeper version create --template Thermometer --firmware thermometer-2.0.0.tkr --publish 2
+    """
+    if publish_it and firmware is None:
+        raise ToolError("--publish needs --firmware: without firmware there is nothing to run")
+    if publish_it and prototype:
+        raise ToolError("a prototype can't be published: drop one of --prototype and --publish")
+    made = client.create_version(
+        of,
+        name,
+        description,
+        prototype=prototype,
+        update_performed_by_thing=by_thing,
+        update_to_version=update_to,
+        update_automatic=automatic,
+    )
+    if firmware is not None:
+        try:
+            made = client.upload_firmware(made.id, firmware)
+        except ToolError:
+            client.delete_version(made.id)  # otherwise its name would be taken by a version without firmware
+            raise
+    if publish_it:
+        client.publish(made.id)
+        made = client.version(made.id)
+    _show_version(made, as_json)
+
+
+@version.command("list")
+@click.argument("of", metavar="TEMPLATE")
+@vendor_call
+def version_list(client: "VendorClient", of: str, as_json: bool) -> None:
+    """List the versions of TEMPLATE, oldest first."""
+    columns: dict[str, Any] = {
+        "VERSION": lambda row: row.name,
+        "PUBLISHED": lambda row: row.published,
+        "PROTOTYPE": lambda row: row.prototype,
+        "RELEASE": lambda row: row.release_version,
+        "BYTES": lambda row: row.firmware_size,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.versions(of), as_json, columns)
+
+
+@version.command("show")
+@click.argument("which", metavar="VERSION")
+@vendor_call
+def version_show(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Show VERSION, such as Thermometer/2."""
+    _show_version(client.version(which), as_json)
+
+
+@version.command("upload")
+@click.argument("which", metavar="VERSION")
+@click.argument("firmware", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@vendor_call
+def version_upload(client: "VendorClient", which: str, firmware: Path, as_json: bool) -> None:
+    """Upload the file FIRMWARE for VERSION. A version's firmware never changes: for another, make a new version."""
+    _show_version(client.upload_firmware(which, firmware), as_json)
+
+
+@version.command("publish")
+@click.argument("which", metavar="VERSION")
+@vendor_call
+def version_publish(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Publish VERSION: the devices of its template should run it.
+
+    \b
+    Example:
+      thermokeeper version publish Thermometer/2
+    """
+    client.publish(which)
+    _show_version(client.version(which), as_json)
+
+
+@version.command("delete")
+@click.argument("which", metavar="VERSION")
+@vendor_call
+def version_delete(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Delete VERSION and its firmware; refused while it is published, targeted or run by a thing."""
+    found = client.version(which)
+    client.delete_version(found.id)
+    print_item(found, as_json, {"deleted": found.name, "id": found.id})
+
+
+def _show_version(found: Any, as_json: bool) -> None:
+    lines: dict[str, object] = {
+        "version": found.name,
+        "id": found.id,
+        "published": found.published,
+        "prototype": found.prototype,
+        "firmware": f"{found.firmware_size} bytes" if found.firmware_size is not None else None,
+        "sha256": found.firmware_sha256,
+        "release": f"{found.release_version}, digest {found.release}" if found.release else None,
+        "by thing": found.update_performed_by_thing,
+        "update to": found.update_to_version,
+        "automatic": found.update_automatic,
+        "description": found.description,
+    }
+    print_item(found, as_json, lines)
+
+
+# -- products and serial numbers ---------------------------------------------------------------------------------------
+
+
+@click.group()
+def product() -> None:
+    """Products: a name for people, a default template, and serial numbers."""
+
+
+@product.command("create")
+@click.argument("code")
+@click.option("--name", required=True, help="For people; things get names like `NAME 2`.")
+@click.option("--template", "of", required=True, help="Default template, by name or id.")
+@vendor_call
+def product_create(client: "VendorClient", code: str, name: str, of: str, as_json: bool) -> None:
+    """Create the product CODE.
+
+    \b
+    Example:
+      thermokeeper product create thermometer --name Thermometer --template Thermometer
+    """
+    made = client.create_product(code, name, of)
+    print_item(made, as_json, {"product": made.code, "name": made.name, "id": made.id})
+
+
+@product.command("list")
+@vendor_call
+def product_list(client: "VendorClient", as_json: bool) -> None:
+    """List the products."""
+    names = {} if as_json else {found.id: found.name for found in client.templates()}
+    columns: dict[str, Any] = {
+        "PRODUCT": lambda row: row.code,
+        "NAME": lambda row: row.name,
+        "TEMPLATE": lambda row: names.get(row.default_template),
+        "ID": lambda row: row.id,
+    }
+    print_list(client.products(), as_json, columns)
+
+
+@click.group()
+def serial() -> None:
+    """Serial numbers: which devices there are, what each should run, and which are blocked."""
+
+
+@serial.command("add")
+@click.argument("numbers", nargs=-1, metavar="[SERIAL]...")
+@click.option("--product", "of", required=True, help="Code of the product.")
+@click.option("--from-file", type=click.File(encoding="utf-8"), help="File with one serial number a line (- is stdin).")
+@click.option("--template", help="Template of their own, by name or id.")
+@click.option("--target", metavar="VERSION", help="Target version of their own.")
+@vendor_call
+def serial_add(
+    client: "VendorClient",
+    numbers: tuple[str, ...],
+    of: str,
+    from_file: Any,
+    template: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Add serial numbers to a product: all of them or none.
+
+    \b
+    Example:
+      thermokeeper serial add --product thermometer THERM00000000000001 THERM00000000000002
+    """
+    try:
+        wanted = [*numbers, *(line.strip() for line in from_file or ())]
+    except UnicodeDecodeError:
+        raise ToolError("the file with serial numbers is not text") from None
+    wanted = [number for number in wanted if number]
+    if not wanted:
+        raise ToolError("which? give serial numbers, or --from-file")
+    added = client.add_serials(of, wanted, template, target)
+    if as_json:
+        print_json({"added": added})
+    else:
+        click.echo(f"added {added} serial number{'s' if added != 1 else ''} to {of}")
+
+
+@serial.command("list")
+@click.argument("of", metavar="PRODUCT")
+@click.option("--status", type=click.Choice(["new", "active", "blocked"]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def serial_list(client: "VendorClient", of: str, status: str | None, limit: int | None, as_json: bool) -> None:
+    """List the serial numbers of PRODUCT."""
+    columns: dict[str, Any] = {
+        "SERIAL": lambda row: row.serial_number,
+        "STATUS": lambda row: row.status,
+        "TARGET": lambda row: row.target_version,
+        "THING": lambda row: row.thing,
+    }
+    print_list(client.serials(of, status, limit), as_json, columns)
+
+
+@serial.command("show")
+@click.argument("number", metavar="SERIAL")
+@vendor_call
+def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
+    """Show one serial number."""
+    _show_serial(client.serial(number), as_json)
+
+
+@serial.command("set")
+@click.argument("number", metavar="SERIAL")
+@click.option("--template", help="A template of its own, by name or id.")
+@click.option("--no-template", is_flag=True, help="The product's default template again.")
+@click.option("--target", metavar="VERSION", help="A target version of its own; may be a prototype.")
+@click.option("--no-target", is_flag=True, help="What its template has published again.")
+@vendor_call
+def serial_set(
+    client: "VendorClient",
+    number: str,
+    template: str | None,
+    no_template: bool,
+    target: str | None,
+    no_target: bool,
+    as_json: bool,
+) -> None:
+    """Give a serial number a template or a target version of its own.
+
+    \b
+    Example: one device tries a prototype
+      thermokeeper serial set THERM00000000000001 --target Thermometer/3-test
+    """
+    if (template and no_template) or (target and no_target):
+        raise ToolError("give either a value or the option that takes it away, not both")
+    changes: dict[str, str | None] = {}
+    if template or no_template:
+        changes["template"] = template
+    if target or no_target:
+        changes["target_version"] = target
+    if not changes:
+        raise ToolError("nothing to set: see `thermokeeper serial set --help`")
+    _show_serial(client.change_serial(number, **changes), as_json)
+
+
+@serial.command("block")
+@click.argument("number", metavar="SERIAL")
+@vendor_call
+def serial_block(client: "VendorClient", number: str, as_json: bool) -> None:
+    """Block a serial number: its device is refused everything, and can't activate."""
+    _show_serial(client.block(number), as_json)
+
+
+@serial.command("unblock")
+@click.argument("number", metavar="SERIAL")
+@vendor_call
+def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
+    """Unblock a serial number."""
+    _show_serial(client.unblock(number), as_json)
+
+
+def _show_serial(found: Any, as_json: bool) -> None:
+    target = cell(found.target_version)
+    lines: dict[str, object] = {
+        "serial": found.serial_number,
+        "product": found.product,
+        "status": found.status,
+        "template": f"{found.template} ({'its own' if found.own_template else 'the default of its product'})",
+        "target": f"{target} ({'its own' if found.own_target else 'what its template has published'})",
+        "thing": found.thing,
+    }
+    print_item(found, as_json, lines)
