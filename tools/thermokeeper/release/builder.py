@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from keeper import image, release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
-from thermokeeper.release import keys
+from thermokeeper.release import compression, keys
 from thermokeeper.release.files import read_bytes
 from thermokeeper.release.firmware import reader
 
@@ -25,6 +25,7 @@ class ReleaseFile:
     """A release file that was checked: form, sizes, the hash of each part, the application image."""
 
     path: Path
+    data: bytes
     header: bytes
     manifest: release.Manifest
     app: bytes
@@ -55,12 +56,18 @@ def build(
     security: int,
     created: str,
     expires: str | None = None,
+    compressed: bool = False,
 ) -> bytes:
-    """An unsigned release file."""
-    parts = [
-        {"name": name, "size": len(part), "sha256": hashlib.sha256(part).hexdigest()}
-        for name, part in (("app", app), ("fs", fs))
-    ]
+    """An unsigned release file; `compressed`: parts that get smaller are stored so."""
+    parts: list[dict[str, Any]] = []
+    stored = b""
+    for name, part in (("app", app), ("fs", fs)):
+        parts.append({"name": name, "size": len(part), "sha256": hashlib.sha256(part).hexdigest()})
+        packed = compression.pack(part) if compressed else part
+        if len(packed) < len(part):
+            parts[-1] |= {"encoding": "deflate", "stored": len(packed)}
+            part = packed
+        stored += part
     fields: dict[str, Any] = {
         "format": release.FORMAT,
         "product": product,
@@ -76,7 +83,7 @@ def build(
         release.parse(header)
     except ReleaseError as error:
         raise ToolError(f"no release can be made of this: {error}") from None
-    return header + app + fs
+    return header + stored
 
 
 def pack_header(fields: dict[str, Any], signature: bytes | None = None) -> bytes:
@@ -134,13 +141,12 @@ def parse_release(data: bytes, path: Path) -> ReleaseFile:
         manifest = release.parse(header)
     except ReleaseError as error:
         raise ToolError(f"{path}: {error}") from None
-    if any(part.encoding for part in manifest.parts):
-        raise ToolError(f"{path} has compressed parts, which this version doesn't read")
     if len(data) != manifest.file_size:
         wrong = "cut off" if len(data) < manifest.file_size else "too long"
         raise ToolError(f"{path} is {wrong}: it has {len(data)} bytes, its manifest says {manifest.file_size}")
     app_end = release.HEADER_SIZE + manifest.app.stored
-    app, fs = data[release.HEADER_SIZE : app_end], data[app_end:]
+    app = _plain(manifest.app, data[release.HEADER_SIZE : app_end], path)
+    fs = _plain(manifest.fs, data[app_end:], path)
     for part, content in ((manifest.app, app), (manifest.fs, fs)):
         if hashlib.sha256(content).digest() != part.sha256:
             raise ToolError(f"{path} is damaged: the hash of its part {part.name} is wrong")
@@ -149,4 +155,13 @@ def parse_release(data: bytes, path: Path) -> ReleaseFile:
             raise ToolError(f"{path}: something follows the application image in its part app")
     except ReleaseError as error:
         raise ToolError(f"{path}: {error}") from None
-    return ReleaseFile(path, header, manifest, app, fs)
+    return ReleaseFile(path, data, header, manifest, app, fs)
+
+
+def _plain(part: release.Part, stored: bytes, path: Path) -> bytes:
+    if not part.encoding:
+        return stored
+    try:
+        return compression.unpack(stored, part.size)
+    except ToolError as error:
+        raise ToolError(f"{path}: part {part.name}: {error}") from None

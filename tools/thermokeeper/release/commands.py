@@ -61,6 +61,7 @@ def keygen(out: Path, protect: bool) -> None:
 @click.option("--trust", type=_PATH, multiple=True, help="Public key that may sign the release after this; repeat it.")
 @click.option("--no-trust", is_flag=True, help="Build even though nothing can ever replace this release.")
 @click.option("--source", is_flag=True, help="Put .py files in, not compiled ones.")
+@click.option("--compress", is_flag=True, help="Store parts compressed: a third less to download.")
 @click.option("--created", help="UTC time like 2026-11-21T20:13:18Z.  [$SOURCE_DATE_EPOCH, or now]")
 @click.option("--expires", help="UTC time after which devices shouldn't start to install it.")
 @click.option("--out", required=True, type=_PATH, help="The release file.")
@@ -74,6 +75,7 @@ def build(
     trust: tuple[Path, ...],
     no_trust: bool,
     source: bool,
+    compress: bool,
     created: str | None,
     expires: str | None,
     out: Path,
@@ -98,6 +100,7 @@ def build(
         security=security,
         created=created or default_time(),
         expires=expires,
+        compressed=compress,
     )
     write_bytes(out, data)
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
@@ -110,7 +113,7 @@ def sign(key_path: Path, file: Path) -> None:
     """Sign a release file, in place of any other signature it has."""
     key = keys.load_private(key_path, _ask_passphrase)
     before = builder.read_release(file)
-    data = before.header + before.app + before.fs
+    data = before.data
     signed = builder.sign(data, key)
     if signed != data:
         write_bytes(file, signed)

@@ -1,0 +1,58 @@
+"""How far an installation has come, in NVS, so that a reset or a cut costs little of a download.
+
+One record, `resume`: digest of the release, etag of its file, the number of the part in work, how many bytes of it lie
+in the other slot, and where in the file the next ones are. It says only where to look: what is in flash is hashed again.
+It is written every `STEP_SIZE` bytes, not for every block: NVS pages wear.
+"""
+
+STEP_SIZE = 256 * 1024
+
+
+class Checkpoint:
+    """The record over a `state.Store`."""
+
+    def __init__(self, store):
+        self._store = store
+        self._record = None
+        self._kept = 0  # bytes of the part when the record was last written
+
+    def recall(self, digest):
+        """(part, size, at) of an unfinished installation of this release, or None."""
+        found = self._store.load("resume")
+        if not isinstance(found, dict) or found.get("digest") != digest:
+            return None
+        place = (found.get("part"), found.get("size"), found.get("at"))
+        for number in place:
+            if type(number) is not int or number < 0:
+                return None
+        self._record = found
+        self._kept = place[1]
+        return place
+
+    def etag(self):
+        """ETag of the file of the last unfinished installation, or None."""
+        found = self._store.load("resume")
+        return found.get("etag") if isinstance(found, dict) else None
+
+    def start(self, digest, etag, at):
+        """Begin with a release: what another one left in the slot isn't its own."""
+        self._record = {"digest": digest, "etag": etag, "part": 0, "size": 0, "at": at}
+        self._kept = 0
+        self._store.save("resume", self._record)
+
+    def reach(self, part, size, at, now=False):
+        """So much of a part is in flash; written if it is worth it, or `now`."""
+        record = self._record
+        if part == record["part"] and size == record["size"]:
+            return
+        record["part"] = part
+        record["size"] = size
+        record["at"] = at
+        if now or size - self._kept >= STEP_SIZE or size < self._kept:
+            self._store.save("resume", record)
+            self._kept = size
+
+    def clear(self):
+        """Forget it: the installation is complete, or what it left is not what it should be."""
+        self._record = None
+        self._store.erase("resume")

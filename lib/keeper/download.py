@@ -1,0 +1,63 @@
+"""A release file on a server, read from where the installer wants it: from its start, or going on where a cut left it.
+
+It hides which kind of stream the service gives: one that can start anywhere is opened anew at the place; of another,
+what comes before is read and thrown away. It knows a cloud driver's verb `open_release`, no slot and no manifest.
+"""
+
+from keeper.errors import NetError
+
+_SKIP_SIZE = 32 * 1024  # reading on over less than this costs less than another request
+
+
+class Download:
+    """cloud: a driver of `keeper.clouds`; version_id: whose firmware; etag: of an earlier try, or None."""
+
+    def __init__(self, cloud, version_id, etag=None):
+        self.etag = etag
+        self._cloud = cloud
+        self._version_id = version_id
+        self._stream = None
+        self._position = 0
+
+    @property
+    def resumable(self):
+        """Whether the stream that is open could have started anywhere."""
+        return self._stream is not None and self._stream.resumable
+
+    def seek(self, offset, scrap):
+        """Let the next `fill` read from this offset of the file; `scrap` is a memoryview that may be overwritten."""
+        gap = offset - self._position
+        if self._stream is None or gap < 0 or (gap > _SKIP_SIZE and self._stream.resumable):
+            self._open(offset)
+            gap = offset - self._position
+        while gap > 0:
+            size = min(gap, len(scrap))
+            self.fill(scrap[:size])
+            gap -= size
+
+    def fill(self, view):
+        """Fill the memoryview with what comes next; NetError if the file ends before."""
+        position = 0
+        size = len(view)
+        while position < size:
+            count = self._stream.readinto(view[position:] if position else view)
+            if not count:
+                raise NetError("the release ended after a part of it")
+            position += count
+        self._position += size
+
+    def close(self):
+        """Leave the connection."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self, offset):
+        self.close()
+        before = self.etag
+        self._stream = self._cloud.open_release(self._version_id, offset, before)
+        self._position = self._stream.offset
+        self.etag = self._stream.etag
+        if before and self.etag != before and offset:
+            self.close()
+            raise NetError("the release on the server is another one than before: it is fetched from its start")
