@@ -19,6 +19,7 @@ class Activation:
         self._name = name
         self._origin = {"serial": identity.serial, "service": identity.service, "server": identity.server}
         self._credentials = None
+        self._named_thing = None  # a thing is named once: its owner may have given it another name since
         self._refused_before = False
 
     def recall(self):
@@ -33,6 +34,8 @@ class Activation:
                 return
         self._cloud.use(found)
         self._credentials = found
+        if found.get("named"):
+            self._named_thing = found["thing"]
 
     def ensure(self):
         """Activate if there is no key, name the thing if it isn't yet. Raises CloudError, NetError, StateError."""
@@ -40,7 +43,7 @@ class Activation:
             say("activate", "serial %s at %s" % (self._identity.serial, self._identity.server))
             found = self._cloud.activate(self._identity)
             found.update(self._origin)
-            found["named"] = False
+            found["named"] = found["thing"] == self._named_thing
             self._store.save("cloud", found)
             self._credentials = found
             self._cloud.use(found)
@@ -79,6 +82,7 @@ class Activation:
             if error.status != 400:
                 raise
             say("thing", "keeps the name that the server gave it: %s" % error)
+        self._named_thing = self._credentials["thing"]
         self._credentials["named"] = True
         self._store.save("cloud", self._credentials)
 

@@ -1,7 +1,7 @@
 """How far an installation has come, in NVS, so that a reset or a cut costs little of a download.
 
-One record, `resume`: digest of the release, etag of its file, the number of the part in work, how many bytes of it lie
-in the other slot, and where in the file the next ones are. It says only where to look: what is in flash is hashed again.
+One record, `resume`: digest of the release, number of the part in work, how many bytes of it lie in the other slot, and
+where in the file the next ones are. It says only where to look: what is in flash is hashed again.
 It is written every `STEP_SIZE` bytes, not for every block: NVS pages wear.
 """
 
@@ -29,14 +29,9 @@ class Checkpoint:
         self._kept = place[1]
         return place
 
-    def etag(self):
-        """ETag of the file of the last unfinished installation, or None."""
-        found = self._store.load("resume")
-        return found.get("etag") if isinstance(found, dict) else None
-
-    def start(self, digest, etag, at):
+    def start(self, digest, at):
         """Begin with a release: what another one left in the slot isn't its own."""
-        self._record = {"digest": digest, "etag": etag, "part": 0, "size": 0, "at": at}
+        self._record = {"digest": digest, "part": 0, "size": 0, "at": at}
         self._kept = 0
         self._store.save("resume", self._record)
 

@@ -10,30 +10,39 @@ _SKIP_SIZE = 32 * 1024  # reading on over less than this costs less than another
 
 
 class Download:
-    """cloud: a driver of `keeper.clouds`; version_id: whose firmware; etag: of an earlier try, or None."""
+    """cloud: a driver of `keeper.clouds`; version_id: whose firmware."""
 
-    def __init__(self, cloud, version_id, etag=None):
-        self.etag = etag
+    def __init__(self, cloud, version_id):
         self._cloud = cloud
         self._version_id = version_id
         self._stream = None
         self._position = 0
+        self._etag = None
 
     @property
     def resumable(self):
         """Whether the stream that is open could have started anywhere."""
         return self._stream is not None and self._stream.resumable
 
-    def seek(self, offset, scrap):
-        """Let the next `fill` read from this offset of the file; `scrap` is a memoryview that may be overwritten."""
+    @property
+    def size(self):
+        """Bytes of the whole file, or None if the stream doesn't tell."""
+        return self._stream.size if self._stream is not None else None
+
+    def seek(self, offset, scrap, size=None):
+        """Let the next `fill` read from this offset of the file on: `size` bytes, or all that follow.
+
+        scrap: a memoryview that may be overwritten.
+        """
+        stream = self._stream
         gap = offset - self._position
-        if self._stream is None or gap < 0 or (gap > _SKIP_SIZE and self._stream.resumable):
-            self._open(offset)
+        if stream is None or gap < 0 or (stream.resumable and (gap > _SKIP_SIZE or offset == stream.end)):
+            self._open(offset, size)
             gap = offset - self._position
         while gap > 0:
-            size = min(gap, len(scrap))
-            self.fill(scrap[:size])
-            gap -= size
+            count = min(gap, len(scrap))
+            self.fill(scrap[:count])
+            gap -= count
 
     def fill(self, view):
         """Fill the memoryview with what comes next; NetError if the file ends before."""
@@ -52,12 +61,12 @@ class Download:
             self._stream.close()
             self._stream = None
 
-    def _open(self, offset):
+    def _open(self, offset, size):
         self.close()
-        before = self.etag
-        self._stream = self._cloud.open_release(self._version_id, offset, before)
+        before = self._etag
+        self._stream = self._cloud.open_release(self._version_id, offset, before, size)
         self._position = self._stream.offset
-        self.etag = self._stream.etag
-        if before and self.etag != before and offset:
+        self._etag = self._stream.etag
+        if before and self._etag != before and offset:
             self.close()
             raise NetError("the release on the server is another one than before: it is fetched from its start")

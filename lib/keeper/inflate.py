@@ -1,27 +1,26 @@
 """A compressed part of a release, as a row of chunks that are inflated one by one.
 
-Each chunk stands for 8192 bytes of the part (the last for what is left): u16 LE length, then so many bytes of raw
+Each chunk stands for 4096 bytes of the part (the last for what is left): u16 LE length, then so many bytes of raw
 deflate with a window of 4 KiB, or the bytes themselves if the length is that of what they stand for. So the memory is
 bounded, and a download can go on at any chunk. docs/release-format.md. It knows no slot and no network.
 """
 
-import deflate
 import io
 
 from keeper.errors import ReleaseError
 
-CHUNK_SIZE = 8192
+CHUNK_SIZE = 4096
 _WINDOW_BITS = 12
 
 
 class Chunks:
-    """download: has `fill(view)`. `taken` counts the bytes of the file that were used."""
+    """download: has `fill(view)`."""
 
     def __init__(self, download):
         self._download = download
         self._length = bytearray(2)
         self._packed = memoryview(bytearray(CHUNK_SIZE))
-        self.taken = 0
+        self._taken = 0
 
     def fill(self, view):
         """Fill the memoryview, as long as the next chunk stands for; ReleaseError if the chunk isn't right."""
@@ -37,13 +36,18 @@ class Chunks:
             packed = self._packed[:length]
             download.fill(packed)
             self._inflate(packed, view)
-        self.taken += 2 + length
+        self._taken = 2 + length
+
+    def taken(self):
+        """Bytes of the file that the last chunk took."""
+        return self._taken
 
     def _inflate(self, packed, view):
+        import deflate  # only a compressed release needs it
+
         try:
-            with deflate.DeflateIO(io.BytesIO(packed), deflate.RAW, _WINDOW_BITS) as stream:
-                count = stream.readinto(view)
-                whole = count == len(view) and not stream.read(1)
+            stream = deflate.DeflateIO(io.BytesIO(packed), deflate.RAW, _WINDOW_BITS)
+            whole = stream.readinto(view) == len(view) and not stream.read(1)
         except (OSError, ValueError, EOFError):
             whole = False
         if not whole:

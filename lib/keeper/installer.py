@@ -1,29 +1,30 @@
-"""Puts a release from a stream into the other slot, as one transaction: until the caller selects it, nothing happened.
+"""Puts a release into the other slot, as one transaction: until the caller selects it, nothing has happened.
 
-Everything is decided on the signed manifest before a byte is erased. The parts are hashed as they arrive and once
-more as they lie in flash; the header, without which a slot is no release, is written last. It knows slots and
-releases; where the stream comes from and what happens after it is the life cycle's.
+Everything is decided on the signed header before a byte is erased. A part that the running slot has is copied from
+there. The parts are hashed as they arrive and once more as they lie in flash; the header, without which a slot is no
+release, is written last. An installation that was cut goes on at its checkpoint. It knows slots and releases; where
+the download comes from and what happens after it is the life cycle's.
 """
 
-import gc
 from hashlib import sha256
 
 from keeper import image, release
+from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
 from keeper.slots import BLOCK
 
 
 class Installer:
-    """Installs releases that one of `keys` signed, for this product and the chip that the running slot is made for.
+    """slots: `slots.Slots`; policy: `policy.Policy`; checkpoint: `checkpoint.Checkpoint`.
 
-    keys: {key id: 384-byte modulus}, see `release.verify`. pulse: called at least once for every block.
-    progress: called with (bytes done, bytes in all) of the release file after each block.
+    pulse: called at least once for every block. progress: called with (bytes done, bytes in all) of what goes into
+    the slot, after each block.
     """
 
-    def __init__(self, slots, keys, product, pulse, progress=None):
+    def __init__(self, slots, policy, checkpoint, pulse, progress=None):
         self._slots = slots
-        self._keys = keys
-        self._product = product
+        self._policy = policy
+        self._checkpoint = checkpoint
         self._pulse = pulse
         self._progress = progress
         self._head = bytearray(release.HEADER_SIZE)
@@ -41,92 +42,157 @@ class Installer:
         except ReleaseError:
             return None
 
-    def read_header(self, stream):
-        """Read a release's header from the stream and decide on it: the Manifest, or ReleaseError with the reason."""
-        self._fill(stream, memoryview(self._head), release.HEADER_SIZE)
-        gc.collect()  # the signature's big numbers want room
-        manifest = release.verify(self._head, self._keys)
+    def read_header(self, download):
+        """Read a release's header and decide on it: the Manifest, or ReleaseError with the reason."""
+        download.seek(0, self._view, release.HEADER_SIZE)
+        download.fill(memoryview(self._head))
         head = bytearray(image.HEADER_SIZE)
         self._slots.running.read(0, head)
-        release.check(manifest, self._product, image.chip_of(head), self._slots.other.size)
-        for part in manifest.parts:
-            if part.encoding:
-                raise ReleaseError("part %s is encoded: this program takes none that is" % part.name)
-        if stream.size not in (None, manifest.file_size):
-            raise ReleaseError("the release has %d bytes, its manifest says %d" % (stream.size, manifest.file_size))
+        manifest = self._policy.admit(self._head, image.chip_of(head), self._slots.other.size)
+        if download.size not in (None, manifest.file_size):
+            raise ReleaseError("the release has %d bytes, its manifest says %d" % (download.size, manifest.file_size))
         return manifest
 
-    def install(self, stream, manifest):
-        """Write the parts that follow the header in the stream, check them in flash, write the header.
+    def install(self, download, manifest):
+        """Bring the parts whose header `read_header` has just read into the other slot, check them, write the header.
 
-        Raises NetError (the stream ended or stalled), ReleaseError (not what the manifest says), SlotError (flash).
-        After it returns, `Slots.select` makes the release the next to boot.
+        Raises NetError (the download ended or stalled; the next call goes on from there), ReleaseError (not what the
+        manifest says), SlotError (flash). After it returns, `Slots.select` makes the release the next to boot.
         """
-        other = self._slots.other
         self._slots.guard_write()
-        self._unmake(other)
-        done, total = release.HEADER_SIZE, manifest.file_size
-        self._write(stream, manifest.app, 0, done, total)
-        self._check_application(manifest)
-        self._write(stream, manifest.fs, manifest.fs_offset, done + manifest.app.size, total)
-        self._check_in_flash(manifest.app, 0)
-        self._check_in_flash(manifest.fs, manifest.fs_offset)
-        other.write(manifest.header_offset, self._head)
+        if self._is_there(manifest):
+            return
+        first, size, place = self._begin(download, manifest)
+        have = self.manifest_in(self._slots.running)
+        at = release.HEADER_SIZE
+        for number, part in enumerate(manifest.parts):
+            if number == first:
+                self._bring(download, manifest, number, at, have, size, place)
+            elif number > first:
+                self._bring(download, manifest, number, at, have, 0, at)
+            at += part.stored
+            if part is manifest.app:
+                self._check_application(manifest)
+        for part in manifest.parts:
+            if not self._in_flash(manifest, part):
+                self._checkpoint.clear()
+                raise SlotError("%s doesn't hold what was written: its flash is worn" % self._slots.other.label)
+        self._write_header(manifest)
+        self._checkpoint.clear()
+
+    def _is_there(self, manifest):
+        """Whether an earlier installation of this very release was complete and only not selected."""
+        other = self._slots.other
+        if other.header_offset() != manifest.header_offset:
+            return False
         other.read(manifest.header_offset, self._block)
         if self._block != self._head:
-            raise SlotError("%s doesn't hold what was written: its flash is worn" % other.label)
+            return False
+        return self._in_flash(manifest, manifest.app) and self._in_flash(manifest, manifest.fs)
 
-    def _unmake(self, slot):
+    def _begin(self, download, manifest):
+        """(number of the part to go on with, bytes of it that are there, where its next ones are in the file)."""
+        found = self._checkpoint.recall(manifest.digest)
+        if found and _is_possible(found, manifest):
+            if download.resumable:
+                say("download", "goes on at %d bytes of part %s" % (found[1], manifest.parts[found[0]].name))
+                return found
+            say("download", "this server can't go on where it stood: from the start")
+        other = self._slots.other
+        self._checkpoint.start(manifest.digest, release.HEADER_SIZE)
         # An older release there loses its header first: from now on until the end nothing takes the slot for one.
-        offset = slot.header_offset()
+        offset = other.header_offset()
         if offset is not None:
-            slot.erase(offset)
+            other.erase(offset)
+        return 0, 0, release.HEADER_SIZE
 
-    def _write(self, stream, part, offset, done, total):
+    def _bring(self, download, manifest, number, at, have, done, place):
+        """Write a part, of which `done` bytes are there; it is in the file `at`, what is still to come at `place`."""
+        part = manifest.parts[number]
+        start = manifest.slot_offset(part)
         digest = sha256()
-        left = part.size
+        self._hash(digest, start, done)
+        twin = _twin(have, part)
+        chunks = _chunks(download) if part.encoding else download
         view = self._view
-        while left:
-            size = BLOCK if left > BLOCK else left
-            self._fill(stream, view, size)
-            digest.update(view if size == BLOCK else view[:size])
-            for i in range(size, BLOCK):
-                view[i] = 0xFF
-            self._slots.other.write(offset, view)
-            offset += BLOCK
-            left -= size
-            done += size
-            self._pulse()
-            if self._progress:
-                self._progress(done, total)
+        if not twin and done < part.size:
+            download.seek(place, view)
+        try:
+            while done < part.size:
+                size = min(part.size - done, BLOCK)
+                piece = view if size == BLOCK else view[:size]
+                if twin:
+                    self._slots.running.read(have.slot_offset(twin) + done, piece)
+                else:
+                    chunks.fill(piece)
+                digest.update(piece)
+                for i in range(size, BLOCK):
+                    view[i] = 0xFF
+                self._slots.other.write(start + done, view)
+                done += size
+                place = at + done if not part.encoding else place + chunks.taken()
+                self._checkpoint.reach(number, done, place)
+                self._pulse()
+                if self._progress:
+                    self._progress(start + done, manifest.slot_size)
+        except NetError:
+            self._checkpoint.reach(number, done, place, True)
+            raise
         if digest.digest() != part.sha256:
+            self._checkpoint.clear()
             raise ReleaseError("part %s isn't what the manifest says (SHA-256 differs): not installed" % part.name)
 
-    def _check_in_flash(self, part, offset):
+    def _in_flash(self, manifest, part):
         digest = sha256()
-        left = part.size
+        self._hash(digest, manifest.slot_offset(part), part.size)
+        return digest.digest() == part.sha256
+
+    def _hash(self, digest, offset, size):
+        """Feed bytes of the other slot to a hash."""
         view = self._view
-        while left:
-            size = BLOCK if left > BLOCK else left
-            piece = view if size == BLOCK else view[:size]
+        while size:
+            count = min(size, BLOCK)
+            piece = view if count == BLOCK else view[:count]
             self._slots.other.read(offset, piece)
             digest.update(piece)
-            offset += size
-            left -= size
+            offset += count
+            size -= count
             self._pulse()
-        if digest.digest() != part.sha256:
-            raise SlotError("%s doesn't hold what was written: its flash is worn" % self._slots.other.label)
 
     def _check_application(self, manifest):
         size = image.check(self._slots.other.read, self._slots.other.size, manifest.chip)
         if size != manifest.app.size:
             raise ReleaseError("application image has %d bytes, its manifest says %d" % (size, manifest.app.size))
 
-    def _fill(self, stream, view, size):
-        """Read exactly `size` bytes into the view."""
-        position = 0
-        while position < size:
-            count = stream.readinto(view[position:size])
-            if not count:
-                raise NetError("the release ended after a part of it: it will be fetched again")
-            position += count
+    def _write_header(self, manifest):
+        other = self._slots.other
+        other.write(manifest.header_offset, self._head)
+        other.read(manifest.header_offset, self._block)
+        if self._block != self._head:
+            raise SlotError("%s doesn't hold what was written: its flash is worn" % other.label)
+
+
+def _twin(have, part):
+    """The part of the running release with the same content, or None."""
+    if have:
+        for other in have.parts:
+            if other.sha256 == part.sha256 and other.size == part.size:
+                return other
+    return None
+
+
+def _chunks(download):
+    from keeper.inflate import Chunks
+
+    return Chunks(download)
+
+
+def _is_possible(point, manifest):
+    """Whether a checkpoint can be one of this release: it came from flash."""
+    number, size, place = point
+    if number >= len(manifest.parts):
+        return False
+    part = manifest.parts[number]
+    if size > part.size or (size % BLOCK and size != part.size):
+        return False
+    return release.HEADER_SIZE <= place <= manifest.file_size

@@ -1,10 +1,11 @@
-"""What the board remembers of releases: the version id confirmed last, the one being tried, the one that failed.
+"""What the board remembers of releases: the version confirmed last, the one being tried, the one that failed.
 
 One record in NVS. It is believed only as far as it fits what really runs: ids are tied to a release's digest, and the
 running slot's header says which release that is. It asks no server and touches no slot.
 
 Fields: `id`, `digest` of the release confirmed last; `next` {id, digest, version} from before a slot is selected
-until its release is confirmed on the server; `failed` likewise, with `tries`: a release that was rolled back.
+until its release is confirmed on the server; `failed` likewise, with `tries`: a release that was rolled back,
+and `why`, as far as the board can tell, until the server was told.
 """
 
 import time
@@ -49,11 +50,11 @@ class Ledger:
         self._record["next"] = {"id": version_id, "digest": manifest.digest, "version": manifest.version}
         self._keep()
 
-    def settle(self, aborted):
-        """After a boot, give up a `next` that doesn't run.
+    def settle(self, aborted, why):
+        """After a boot, give up a `next` that doesn't run; the version of a release that failed, else None.
 
-        `aborted`: otadata says that the other slot was tried and left; else the power went before it was selected.
-        Returns the version of a release that failed, else None.
+        aborted: otadata says that the other slot was tried and left; else the power went before it was selected. why:
+        what the board can tell of the reason.
         """
         expected = self._record.get("next")
         if not expected or self.runs(expected["digest"]):
@@ -63,9 +64,20 @@ class Ledger:
             before = self._record.get("failed")
             tries = before["tries"] if before and before["digest"] == expected["digest"] else 0
             expected["tries"] = tries + 1
+            expected["why"] = why
             self._record["failed"] = expected
         self._keep()
         return expected["version"] if aborted else None
+
+    def untold_failure(self):
+        """(version id, version, why) of a failure that the server hasn't been told, or None."""
+        failed = self._record.get("failed")
+        return (failed["id"], failed["version"], str(failed["why"])) if failed and failed.get("why") else None
+
+    def told(self):
+        """The server knows of the failure."""
+        self._record["failed"]["why"] = None
+        self._keep()
 
     def give_up(self):
         """Forget the `next` that runs: the server will not hear of it."""

@@ -9,6 +9,7 @@ import time
 
 from keeper.backoff import Backoff
 from keeper.console import say
+from keeper.download import Download
 from keeper.errors import CloudError, KeeperError
 from keeper.slots import ABORTED, INVALID, state_name
 
@@ -20,14 +21,16 @@ _TRIAL_POLL_MS = 1_000
 class Lifecycle:
     """Brings one device from bare to registered, and from release to release.
 
-    activation, ledger, installer, slots: the objects of these modules; cloud: a driver of `keeper.clouds`.
+    activation, ledger, policy, slots, installer: the objects of these modules; cloud: a driver of `keeper.clouds`.
     product: an object with `healthy()`: "" when it works, else what is still missing (asked when the server was
-    reached); `before_reset()`: delivers what a reset would lose; `reset()`: restarts the board, doesn't return.
+    reached); `last_words()`: why the board started, and what the boot before it had to say; `before_reset()`: delivers
+    what a reset would lose; `reset()`: restarts the board, doesn't return.
     """
 
-    def __init__(self, activation, ledger, slots, installer, cloud, product, sync_ms=900_000):
+    def __init__(self, activation, ledger, policy, slots, installer, cloud, product, sync_ms=900_000):
         self._activation = activation
         self._ledger = ledger
+        self._policy = policy
         self._slots = slots
         self._installer = installer
         self._cloud = cloud
@@ -36,22 +39,29 @@ class Lifecycle:
         self._backoff = Backoff(_RETRY_BASE_MS, _RETRY_CAP_MS)
         self._due_ms = time.ticks_ms()
         self._last_note = None
+        self._running = None
         self._on_trial = False
 
-    def begin(self, version):
-        """Settle after a boot what NVS and the slots disagree about; `version` is the running release's, to be said."""
+    def begin(self, running):
+        """Settle after a boot what NVS and the slots disagree about; running: Manifest of what runs, or None."""
         slots = self._slots
+        self._running = running
         self._on_trial = slots.on_trial()
         state = state_name(slots.state(slots.running))
+        version = running.version if running else "unknown"
         say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
         try:
             self._activation.recall()
         except KeeperError as error:
             say("state", str(error))
         try:
-            failed = self._ledger.settle(slots.state(slots.other) in (ABORTED, INVALID))
+            aborted = slots.state(slots.other) in (ABORTED, INVALID)
+            why = self._product.last_words()
+            failed = self._ledger.settle(aborted, why)
             if failed:
-                say("rollback", "release %s didn't prove itself" % failed)
+                say("rollback", "release %s didn't prove itself: %s" % (failed, why))
+            if not self._on_trial:
+                self._settle_policy()
         except KeeperError as error:
             say("state", str(error))
 
@@ -101,9 +111,11 @@ class Lifecycle:
             self._slots.confirm()
             self._on_trial = False
             say("trial", "passed: %s stays" % self._slots.running.label)
+            self._settle_policy()
         awaited_id = self._ledger.awaited_id()
         if awaited_id:
             self._confirm_awaited(awaited_id)
+        self._tell_failure()
         if target is None:
             self._note("version", "the server has none for this device")
         elif self._is_current(target):
@@ -148,21 +160,37 @@ class Lifecycle:
 
     def _update(self, target):
         say("update", "to %s (%s)" % (target.name, target.id))
-        stream = self._cloud.open_release(target.id)
+        download = Download(self._cloud, target.id)
         try:
-            manifest = self._installer.read_header(stream)
+            manifest = self._installer.read_header(download)
             if self._ledger.runs(manifest.digest):
                 self._confirm(target.id)
                 return
-            self._installer.install(stream, manifest)
+            self._installer.install(download, manifest)
         finally:
-            stream.close()
+            download.close()
         self._product.before_reset()
         self._slots.forget_verdict()
         self._ledger.expect(target.id, manifest)
         self._slots.select()
         say("reset", "into release %s in %s" % (manifest.version, self._slots.other.label))
         self._product.reset()
+
+    def _settle_policy(self):
+        if self._running:
+            self._policy.proved(self._running)
+
+    def _tell_failure(self):
+        failure = self._ledger.untold_failure()
+        if not failure:
+            return
+        try:
+            self._cloud.failed(*failure)
+        except CloudError as error:
+            if error.status == 401 or error.status >= 429:
+                raise
+            say("rollback", "the server doesn't want to know: %s" % error)
+        self._ledger.told()
 
     def _note(self, topic, text):
         """Say a line, but not the same one again and again."""

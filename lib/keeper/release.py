@@ -5,9 +5,8 @@ The header is 4096 bytes and comes first in a release file; in a slot it is behi
     8     2    u16 LE size of the manifest, at most 3702
     10         manifest: one JSON object, UTF-8; then 0xFF up to 3712
     3712  384  signature: RSA-3072 PSS, SHA-256, MGF1-SHA-256, 32 bytes of salt, over 0..3711; all 0xFF = not signed
-The parts follow: "app" (an application image), then "fs" (a LittleFS2 image).
-
-Any 4096 bytes may arrive here: ReleaseError is all that leaves. This module must not know flash, network or NVS.
+The parts follow: "app" (an application image), then "fs" (a LittleFS2 image). Any 4096 bytes may arrive here:
+ReleaseError is all that leaves. This module must not know flash, network or NVS.
 """
 
 import binascii
@@ -29,8 +28,8 @@ MAX_PART_SIZE = 16 << 20
 MAX_TEXT = 32
 
 _MAX_BRACKETS = 64  # JSON of brackets only would take 200 KB of a board's heap: counted before it is parsed
-_TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-"
 _HEX = "0123456789abcdef"
+_TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-"
 
 
 class Part:
@@ -84,6 +83,10 @@ class Manifest:
         self.slot_size = self.fs_offset + self.fs.size
         self.file_size = HEADER_SIZE + self.app.stored + self.fs.stored
         self.digest = digest
+
+    def slot_offset(self, part):
+        """Where a part lies in a slot."""
+        return self.fs_offset if part is self.fs else 0
 
 
 def parse(header):
@@ -148,8 +151,8 @@ def check(manifest, product, chip, slot_size, security=0):
 
 
 def _integer(fields, name, low, high):
-    value = fields.get(name)
-    if type(value) is not int or not low <= value <= high:  # type(): a bool is no number here
+    value = fields.get(name)  # type(): a bool is no number here
+    if type(value) is not int or not low <= value <= high:
         raise ReleaseError(f"the manifest is wrong: {name}")
     return value
 

@@ -64,6 +64,10 @@ class Clock:
         now_ms = self._rtc_ms()
         return None if now_ms is None else now_ms // 1000
 
+    def utc(self):
+        """The time like "2026-11-21T20:13:18Z", or None while the clock was never set."""
+        return None if self.now() is None else self.stamp()[:19] + "Z"
+
     def stamp(self, age_ms=0):
         """The time `age_ms` ago like "2026-11-21T20:13:18.000+0000", or None while no time is known."""
         now_ms = self._rtc_ms()

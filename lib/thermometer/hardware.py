@@ -22,6 +22,11 @@ _CAUSES = (
     ("SOFT_RESET", "soft reset"),
 )
 
+# main.py's RTC memory: two letters and the count of starts that didn't last; a note of the release follows.
+_NO_STARTS = b"TK\0"
+_NOTE_AT = 3
+_NOTE_LIMIT = 100
+
 
 def build(pin=None):
     """Make the objects of this board; `pin` overrides the table."""
@@ -81,6 +86,25 @@ class Hardware:
             if getattr(self._machine, name, None) == cause:
                 return text
         return "unknown"
+
+    def last_words(self):
+        """Why the board started, and what `note` kept over the reset: "watchdog; trial: no network"."""
+        kept = self._machine.RTC().memory()[_NOTE_AT:]
+        try:
+            noted = kept.decode()
+        except UnicodeError:
+            noted = ""
+        return self.reset_cause() + ("; " + noted if noted else "")
+
+    def note(self, text):
+        """Keep a few words for the next boot, if there is power until then."""
+        rtc = self._machine.RTC()
+        rtc.memory((rtc.memory()[:_NOTE_AT] or _NO_STARTS) + text[:_NOTE_LIMIT].encode())
+
+    def count_starts_anew(self):
+        """This start is a good one: main.py's count of starts that didn't last begins at nought."""
+        rtc = self._machine.RTC()
+        rtc.memory(_NO_STARTS + rtc.memory()[_NOTE_AT:])
 
     def set_rtc(self, seconds):
         """Set the clock, in seconds of this port's own epoch."""

@@ -2,8 +2,10 @@
 
     activate(identity) -> {"key", "thing"}   use(credentials)   rename(name)
     target() -> Version or None   current() -> Version or None   confirm(version_id)   report(event, points)
-    open_release(version_id, offset=0, etag=None) -> stream: readinto(buf) -> n (0 at the end), offset (where it
-    really starts), etag, size or None, resumable, close()
+    failed(version_id, version, why)   open_release(version_id, offset=0, etag=None, size=None) -> stream
+
+A stream has readinto(buf) -> n (0 at the end), offset (where it really starts), end (where it ends, or None), size (of
+all of the file, or None), etag, resumable (whether one can start anywhere) and close().
 
 A verb raises NetError when the server wasn't reached or talked nonsense, CloudError when it refused; either may carry
 `retry_after_ms`, the wait that the server asks for.

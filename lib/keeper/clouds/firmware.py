@@ -12,20 +12,21 @@ _LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class RawRelease:
-    """Firmware as it is."""
+    """Firmware as it is. `size` of all of it, `end`: the offset at which this stream ends, or None if unknown."""
 
     resumable = True
 
-    def __init__(self, response, offset):
-        check_status(response, (200, 206) if offset else (200,))
+    def __init__(self, response, offset, size):
+        check_status(response, (200, 206) if offset or size else (200,))
         self._response = response
         self.readinto = response.readinto
         self.offset = 0  # 200: the server sends all of it, whatever it was asked for
-        self.size = response.length
+        self.size = self.end = response.length
         self.etag = response.headers.get("etag")
         if response.status == 206:
             self.offset = offset
-            self.size = _whole_size(response, offset)
+            self.size = _whole_size(response, offset, size)
+            self.end = min(offset + size, self.size) if size else self.size
 
     def close(self):
         self._response.close()
@@ -37,9 +38,10 @@ class TextRelease:
     resumable = False
     offset = 0
     size = None
+    end = None
     etag = None
 
-    def __init__(self, response, offset):
+    def __init__(self, response):
         check_status(response, (200,))
         self._response = response
         self.readinto = Base64Stream(response, _LIMIT_BYTES).readinto
@@ -48,24 +50,25 @@ class TextRelease:
         self._response.close()
 
 
-def release_stream(kind, response, offset):
+def release_stream(kind, response, *what):
     """A RawRelease or TextRelease of the response; if it can't be one, the response is closed."""
     try:
-        return kind(response, offset)
+        return kind(response, *what)
     except BaseException:  # a pulse may end it as well
         response.close()
         raise
 
 
-def _whole_size(response, offset):
-    """Size of all of it, from `bytes 100-199/200`; NetError if that isn't the rest from offset on."""
+def _whole_size(response, offset, size):
+    """Size of all of it, from `bytes 100-199/200`; NetError if that isn't what was asked for."""
     text = response.headers.get("content-range", "")
     unit, _, rest = text.partition(" ")
     span, _, whole = rest.partition("/")
     first, _, last = span.partition("-")
-    whole = number(whole, 10)
-    if unit != "bytes" or not whole or number(first, 10) != offset or number(last, 10) != whole - 1:
+    whole = number(whole, 10) or 0
+    end = min(offset + size, whole) if size else whole
+    if unit != "bytes" or not whole or number(first, 10) != offset or number(last, 10) != end - 1:
         raise NetError("the server sends another part than it was asked for: %s" % (printable(text, 60) or "unnamed"))
-    if response.length not in (None, whole - offset):
+    if response.length not in (None, end - offset):
         raise NetError("the server's Content-Length and Content-Range differ")
     return whole

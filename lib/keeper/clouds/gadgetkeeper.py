@@ -15,6 +15,7 @@ _ANSWER_LIMIT = 4096
 _KEY_LIMIT = 128
 _POINTS_LIMIT = 256  # in one report; its body stays below 20 KB
 _STAMP_LIMIT = 40
+_FAILURE_LIMIT = 300
 
 
 class GadgetKeeper:
@@ -57,6 +58,13 @@ class GadgetKeeper:
         """Tell the server that the thing runs this version."""
         object_of(self._call("PUT", self._of_thing("/version.json"), {"id": version_id}, self._auth))
 
+    def failed(self, version_id, version, why):
+        """Tell the server that a release was rolled back: the property `updateFailure` of the thing."""
+        text = "%s (%s): %s" % (version, version_id, why)
+        self._call(
+            "PUT", self._of_thing("/properties/updateFailure/value.json"), {"value": text[:_FAILURE_LIMIT]}, self._auth
+        )
+
     def report(self, event, points):
         """Deliver datapoints of an event: [(value, time as the server writes it, or None), ...]."""
         path = self._of_thing("/events/%s/datapoints.json" % checked_id(event, "event"))
@@ -64,26 +72,31 @@ class GadgetKeeper:
             # 204 and nothing else: a hotel's log-in page says 200 to everything, and the readings would be lost.
             check_status(response, (204,))
 
-    def open_release(self, version_id, offset=0, etag=None):
-        """Stream of a version's firmware; with offset and etag of an earlier try it goes on from there if it can."""
+    def open_release(self, version_id, offset=0, etag=None, size=None):
+        """Stream of a version's firmware, from `offset` on if the server can and `etag` still holds; `size` bytes of it
+        are wanted, or all."""
         path = "/versions/%s/firmware" % checked_id(version_id, "version")
         if self._raw:
             if not etag or etag.startswith("W/"):
                 offset = 0  # it can't be told whether the firmware is still the same
-            response = self._open_raw(path, offset, etag)
+            response = self._open_raw(path, offset, etag, size)
             if response.status == 416 and offset:  # it is shorter now: another one
                 response.close()
                 offset = 0
-                response = self._open_raw(path, offset, None)
+                response = self._open_raw(path, offset, None, size)
             if response.status not in (404, 405, 501):
-                return release_stream(RawRelease, response, offset)
+                return release_stream(RawRelease, response, offset, size)
             response.close()
-        stream = release_stream(TextRelease, self._open("GET", path + ".json", {}, None, self._auth), 0)
+        stream = release_stream(TextRelease, self._open("GET", path + ".json", {}, None, self._auth))
         self._raw = False  # this server has no .bin: not asked again
         return stream
 
-    def _open_raw(self, path, offset, etag):
-        headers = {"Range": "bytes=%d-" % offset, "If-Range": etag} if offset else {}
+    def _open_raw(self, path, offset, etag, size):
+        headers = {}
+        if offset or size:
+            headers["Range"] = "bytes=%d-%s" % (offset, offset + size - 1 if size else "")
+        if offset:
+            headers["If-Range"] = etag
         return self._open("GET", path + ".bin", headers, None, self._auth)
 
     def _of_thing(self, rest):

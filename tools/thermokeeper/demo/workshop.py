@@ -39,16 +39,25 @@ class Workshop:
         """The public key."""
         return keys.load_public(self.key.with_suffix(".pub.pem"))
 
-    def release(self, version: str, overlay: Path | None = None, **fields: Any) -> Path:
-        """A signed release of lib/, with the files of `overlay` over it. fields: security, expires, product, ..."""
+    def release(self, version: str, overlay: Path | None = None, firmware: Path | None = None, **fields: Any) -> Path:
+        """A signed release of lib/, with the files of `overlay` over it and perhaps another interpreter.
+
+        fields: what else `builder.build` takes: security, expires, product, compressed.
+        """
+        interpreter = read_firmware(firmware) if firmware else self.firmware
         lib = self.folder / f"lib-{version}"
         shutil.rmtree(lib, ignore_errors=True)
         shutil.copytree(PROJECT / "lib", lib, ignore=shutil.ignore_patterns("__pycache__"))
         if overlay:
             shutil.copytree(overlay, lib, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         files = application_files(lib, self.source) | trust_module([self.modulus], self.source)
-        settings: dict[str, Any] = {"product": PRODUCT, "security": 1, "created": CREATED, "chip": self.firmware.chip} | fields
-        data = release_builder.build(self.firmware.application, pack_smallest(files), version=version, **settings)
+        settings: dict[str, Any] = {
+            "product": PRODUCT,
+            "security": 1,
+            "created": CREATED,
+            "chip": interpreter.chip,
+        } | fields
+        data = release_builder.build(interpreter.application, pack_smallest(files), version=version, **settings)
         path = self.folder / f"{settings['product']}-{version}.tkr"
         write_bytes(path, release_builder.sign(data, keys.load_private(self.key, _no_passphrase)))
         return path

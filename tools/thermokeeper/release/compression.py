@@ -5,7 +5,7 @@ import zlib
 
 from thermokeeper.errors import ToolError
 
-CHUNK_SIZE = 8192
+CHUNK_SIZE = 4096
 WINDOW_BITS = 12
 
 
