@@ -5,6 +5,7 @@ import network
 import onewire
 from ds18x20 import DS18X20
 from machine import Pin
+
 from support import raises
 from support_flash import Ended, board
 

@@ -138,6 +138,9 @@ def test_set_boot_refuses_every_damaged_application():
         with board((("ota_1", image),)) as sim:
             _refused(-5379, _find("ota_1").set_boot)
             assert sim.operations == 0
+    plain = app_image(hashed=False)
+    with board((("ota_1", plain[:100] + bytes([plain[100] ^ 1]) + plain[101:]),)):
+        _refused(-5379, _find("ota_1").set_boot)
     with board((("ota_1", good + b"whatever follows it"),)):
         _find("ota_1").set_boot()
 

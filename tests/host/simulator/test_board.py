@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from support_board import file_system, make_board
-from support_flash import app_image, make_flash, otadata_entry
 
+from support_flash import app_image, make_flash, otadata_entry
 from thermokeeper.errors import ToolError
 from thermokeeper.simulator.board import Board, Event
 from thermokeeper.simulator.world import World
@@ -37,7 +39,9 @@ def kinds(events: list[Event]) -> list[str]:
 
 @runtimes
 def test_boot_py_runs_before_main_py_and_both_share_a_name_space(flash: Path, runtime: str) -> None:
-    make_board(flash, "print('main', shared, __name__)\nimport helper", "shared = 7\nprint('boot')", helper="print(__name__)")
+    make_board(
+        flash, "print('main', shared, __name__)\nimport helper", "shared = 7\nprint('boot')", helper="print(__name__)"
+    )
     board = Board(flash, runtime=runtime)
     events = play(board)
     assert console(events) == ["boot", "main 7 __main__", "helper"]
@@ -148,6 +152,19 @@ Partition.mark_app_valid_cancel_rollback()
     board = Board(flash, runtime=runtime)
     assert console(play(board)) == ["ota_0", "ota_1"]
     assert console(play(board)) == ["ota_1"]
+
+
+@runtimes
+def test_a_soft_reset_is_no_end_of_a_trial(flash: Path, runtime: str) -> None:
+    program = """
+import machine
+from esp32 import Partition
+print(Partition(Partition.RUNNING).info()[4])
+if machine.reset_cause() == 1:
+    machine.soft_reset()
+"""
+    make_board(flash, program, extra=(("otadata", otadata_entry(2, 0)),))
+    assert console(play(Board(flash, runtime=runtime))) == ["ota_1", "ota_1"]
 
 
 @runtimes
@@ -330,7 +347,9 @@ print(bus.read_temp(bus.scan()[0]))
 
 @runtimes
 def test_the_host_switches_the_power_off(flash: Path, runtime: str) -> None:
-    make_board(flash, "import time\nprint('on')\nwhile True:\n  try:\n    time.sleep(60)\n  except Exception:\n    pass")
+    make_board(
+        flash, "import time\nprint('on')\nwhile True:\n  try:\n    time.sleep(60)\n  except Exception:\n    pass"
+    )
     board = Board(flash, runtime=runtime)
     started = time.monotonic()
     for event in board.run():
@@ -359,6 +378,55 @@ def test_lines_typed_on_the_host_reach_the_board(flash: Path, runtime: str) -> N
         if event.text == "name?":
             board.type("ada")
     assert "hello ada" in lines
+
+
+def child_of(parent: int) -> int:
+    """Process id of a child, 0 if there is none."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        if int(fields[1]) == parent:
+            return int(path.parent.name)
+    return 0
+
+
+@pytest.mark.parametrize("runtime", ["micropython", "cpython-process"])
+def test_a_board_ends_when_its_runner_is_gone(flash: Path, runtime: str) -> None:
+    program = """
+from esp32 import Partition
+import time
+while True:
+    Partition("data").ioctl(6, 0)
+    time.sleep_ms(20)
+"""
+    make_board(flash, program)
+    # A runner of its own process that is killed while the board runs; the board's standard output is a pipe to it.
+    runner = f"""
+import pathlib
+from thermokeeper.simulator.board import Board
+board = Board(pathlib.Path({str(flash)!r}), runtime={runtime!r})
+board.play(wall_s=20)
+"""
+    process = subprocess.Popen([sys.executable, "-c", runner], stdout=subprocess.PIPE, text=True)
+    try:
+        number = 0
+        deadline = time.monotonic() + 10
+        while not number and time.monotonic() < deadline:
+            number = child_of(process.pid)
+            time.sleep(0.05)
+        assert number
+        time.sleep(0.3)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{number}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{number}").exists()
 
 
 def test_boots_without_end_are_given_up(flash: Path) -> None:
@@ -402,8 +470,8 @@ machine.deepsleep(86400000)
 
 
 def test_virtual_time_has_its_watchdog(flash: Path) -> None:
-    program = "import time, machine\nif machine.reset_cause() == 1:\n  machine.WDT(timeout=5000)\n  time.sleep(60)\n  print('no')"
-    make_board(flash, program)
+    program = "import time, machine\nif machine.reset_cause() == 1:\n  machine.WDT(timeout=5000)\n  time.sleep(60)"
+    make_board(flash, program + "\n  print('never')")
     events = play(Board(flash, runtime="cpython", virtual_time=True))
     assert (kinds(events), console(events)) == (["boot", "watchdog", "boot", "repl"], [])
 
@@ -439,7 +507,8 @@ def test_boards_in_one_process_do_not_see_each_other(tmp_path: Path) -> None:
 
 def test_packages_and_relative_imports_work_as_on_the_board(flash: Path) -> None:
     files = {
-        "main.py": "from pack import inner\nimport pack.deep.leaf as leaf\nfrom pack.deep import leaf as same\nprint(inner.word, leaf.word, same is leaf)",
+        "main.py": "from pack import inner\nimport pack.deep.leaf as leaf\nfrom pack.deep import leaf as same\n"
+        "print(inner.word, leaf.word, same is leaf)",
         "pack/__init__.py": "",
         "pack/inner.py": "from .deep.leaf import word\nfrom . import other\nword += other.word",
         "pack/other.py": "word = '!'",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support_flash import TABLE, app_image, make_flash, otadata_entry
 
+from support_flash import TABLE, app_image, make_flash, otadata_entry
 from thermokeeper.simulator import bootloader, shimcode
 
 NEW, PENDING, VALID, INVALID, ABORTED = 0, 1, 2, 3, 4
@@ -121,7 +121,11 @@ def test_otadata_with_nothing_but_damage_tries_every_slot_and_stays_as_it_is(fla
 def test_a_cut_in_the_bootloaders_own_writes_never_leaves_the_board_without_a_slot(
     flash: Path, operation: int, moment: str
 ) -> None:
-    for entries in ((), (otadata_entry(1, VALID), otadata_entry(2, NEW)), (otadata_entry(1, VALID), otadata_entry(2, PENDING))):
+    for entries in (
+        (),
+        (otadata_entry(1, VALID), otadata_entry(2, NEW)),
+        (otadata_entry(1, VALID), otadata_entry(2, PENDING)),
+    ):
         for seed in range(6):
             board = Flash(flash, *entries)
             with pytest.raises(Cut):

@@ -176,8 +176,8 @@ class Sandbox:
             "vfs": self._files.vfs_module(),
             "os": self._os(),
             "sys": self._sys(),
-            "gc": _module("gc", GC),
-            "micropython": _module("micropython", MICROPYTHON),
+            "gc": _module("gc", _GC),
+            "micropython": shim["micropython"],
             "builtins": _module("builtins", self._builtins),
         }
 
@@ -419,7 +419,7 @@ class _Implementation:
     _mpy = 11014
 
 
-GC: dict[str, Any] = {
+_GC: dict[str, Any] = {
     # Collecting here would cost far more than on a board, and change nothing: CPython counts references.
     "collect": lambda: 0,
     "mem_alloc": lambda: 60000,
@@ -428,21 +428,6 @@ GC: dict[str, Any] = {
     "disable": lambda: None,
     "isenabled": lambda: True,
     "threshold": lambda amount=-1: -1,
-}
-
-MICROPYTHON: dict[str, Any] = {
-    "const": lambda value: value,
-    "native": lambda function: function,
-    "viper": lambda function: function,
-    "opt_level": lambda level=None: 0,
-    "mem_info": lambda verbose=None: None,
-    "qstr_info": lambda verbose=None: None,
-    "stack_use": lambda: 1000,
-    "heap_lock": lambda: None,
-    "heap_unlock": lambda: 0,
-    "kbd_intr": lambda character: None,
-    "alloc_emergency_exception_buf": lambda size: None,
-    "schedule": lambda function, argument: function(argument),
 }
 
 
