@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVICE_CODE := $(wildcard boot.py main.py) lib
-# options for pytest: make test ARGS="-k slots -x"
+# options for pytest or the bench: make test ARGS="-k slots -x", make bench ARGS="--json bench.json"
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ format: $(READY) ## let ruff format the code and mend what it can
 	@$(BIN)/ruff check --quiet --fix; $(BIN)/ruff format
 
 bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
-	@$(BIN)/python tools/bench.py
+	@$(BIN)/python -m thermokeeper.bench $(ARGS)
 
 clean: ## remove what the targets made, except .venv
 	@rm -rf build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

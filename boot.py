@@ -1,3 +1,4 @@
+# Thermokeeper boot.py, revision 1
 """Finds the release in the running slot and puts its Python code first on the path; nothing else.
 
 It stays on the board for life and boots every release ever made, so it relies only on where a release lies in a slot:

@@ -1,3 +1,4 @@
+# Thermokeeper main.py, revision 1
 """Starts the running release's application, and the board again if that ends: a trial release that can't start is left.
 
 Like boot.py it stays on the board for life; pins and settings are the release's, not its own. A confirmed release that

@@ -36,7 +36,7 @@ class Download:
         """
         stream = self._stream
         gap = offset - self._position
-        if stream is None or gap < 0 or (stream.resumable and (gap > _SKIP_SIZE or offset == stream.end)):
+        if stream is None or gap < 0 or (stream.resumable and (gap > _SKIP_SIZE or _is_beyond(stream, offset))):
             self._open(offset, size)
             gap = offset - self._position
         while gap > 0:
@@ -70,3 +70,8 @@ class Download:
         if before and self._etag != before and offset:
             self.close()
             raise NetError("the release on the server is another one than before: it is fetched from its start")
+
+
+def _is_beyond(stream, offset):
+    """Whether a stream ends before this offset: only so much of the file was asked for."""
+    return stream.end is not None and offset >= stream.end

@@ -99,11 +99,12 @@ class Installer:
                 return found
             say("download", "this server can't go on where it stood: from the start")
         other = self._slots.other
-        self._checkpoint.start(manifest.digest, release.HEADER_SIZE)
         # An older release there loses its header first: from now on until the end nothing takes the slot for one.
+        # Before the checkpoint, because where there is one already this isn't done again.
         offset = other.header_offset()
         if offset is not None:
             other.erase(offset)
+        self._checkpoint.start(manifest.digest, release.HEADER_SIZE)
         return 0, 0, release.HEADER_SIZE
 
     def _bring(self, download, manifest, number, at, have, done, place):

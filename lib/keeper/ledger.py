@@ -3,7 +3,7 @@
 One record in NVS. It is believed only as far as it fits what really runs: ids are tied to a release's digest, and the
 running slot's header says which release that is. It asks no server and touches no slot.
 
-Fields: `id`, `digest` of the release confirmed last; `next` {id, digest, version} from before a slot is selected
+Fields: `id`, `digest`, `version` of the release confirmed last; `next` {id, digest, version} from before a slot is selected
 until its release is confirmed on the server; `failed` likewise, with `tries`: a release that was rolled back,
 and `why`, as far as the board can tell, until the server was told.
 """
@@ -22,6 +22,7 @@ class Ledger:
         self._store = store
         self._booted_ms = time.ticks_ms()
         self._digest = running.digest if running else None
+        self._version = running.version if running else None
         self._record = _sound(store.load("release"))
 
     def runs(self, digest):
@@ -50,24 +51,32 @@ class Ledger:
         self._record["next"] = {"id": version_id, "digest": manifest.digest, "version": manifest.version}
         self._keep()
 
-    def settle(self, aborted, why):
+    def settle(self, aborted, why, on_trial=False):
         """After a boot, give up a `next` that doesn't run; the version of a release that failed, else None.
 
         aborted: otadata says that the other slot was tried and left; else the power went before it was selected. why:
-        what the board can tell of the reason.
+        what the board can tell of the reason. on_trial: of what runs now.
         """
-        expected = self._record.get("next")
-        if not expected or self.runs(expected["digest"]):
+        record = self._record
+        expected = record.get("next")
+        if expected and self.runs(expected["digest"]):
             return None
-        self._record["next"] = None
-        if aborted:
-            before = self._record.get("failed")
-            tries = before["tries"] if before and before["digest"] == expected["digest"] else 0
-            expected["tries"] = tries + 1
-            expected["why"] = why
-            self._record["failed"] = expected
-        self._keep()
-        return expected["version"] if aborted else None
+        left = None
+        if expected:
+            record["next"] = None
+            left = expected if aborted else None
+        elif on_trial and record.get("id") and record.get("digest") not in (None, self._digest):
+            # Nobody ordered this trial: main.py left the confirmed release, which kept crashing.
+            left = {"id": record["id"], "digest": record["digest"], "version": record.get("version")}
+            record["id"] = None
+        if left:
+            before = record.get("failed")
+            left["tries"] = before["tries"] + 1 if before and before["digest"] == left["digest"] else 1
+            left["why"] = why
+            record["failed"] = left
+        if left or expected:
+            self._keep()
+        return left["version"] if left else None
 
     def untold_failure(self):
         """(version id, version, why) of a failure that the server hasn't been told, or None."""
@@ -88,6 +97,7 @@ class Ledger:
         """Remember that the server knows the running release by this id."""
         self._record["id"] = version_id
         self._record["digest"] = self._digest
+        self._record["version"] = self._version
         self._record["next"] = None
         failed = self._record.get("failed")
         if failed and failed["digest"] == self._digest:

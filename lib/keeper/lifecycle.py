@@ -7,11 +7,12 @@ else. It knows no product: the product shows its health to it. docs/life-cycle.m
 import gc
 import time
 
+from keeper import bootfiles
 from keeper.backoff import Backoff
 from keeper.console import say
-from keeper.download import Download
 from keeper.errors import CloudError, KeeperError
 from keeper.slots import ABORTED, INVALID, state_name
+from keeper.update import Updater
 
 _RETRY_BASE_MS = 2_000
 _RETRY_CAP_MS = 15 * 60_000
@@ -32,7 +33,7 @@ class Lifecycle:
         self._ledger = ledger
         self._policy = policy
         self._slots = slots
-        self._installer = installer
+        self._updater = Updater(cloud, ledger, slots, installer, product)
         self._cloud = cloud
         self._product = product
         self._sync_ms = sync_ms
@@ -44,11 +45,9 @@ class Lifecycle:
 
     def begin(self, running):
         """Settle after a boot what NVS and the slots disagree about; running: Manifest of what runs, or None."""
-        slots = self._slots
-        self._running = running
+        slots, self._running = self._slots, running
         self._on_trial = slots.on_trial()
-        state = state_name(slots.state(slots.running))
-        version = running.version if running else "unknown"
+        state, version = state_name(slots.state(slots.running)), running.version if running else "unknown"
         say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
         try:
             self._activation.recall()
@@ -57,11 +56,11 @@ class Lifecycle:
         try:
             aborted = slots.state(slots.other) in (ABORTED, INVALID)
             why = self._product.last_words()
-            failed = self._ledger.settle(aborted, why)
+            failed = self._ledger.settle(aborted, why, self._on_trial)
             if failed:
                 say("rollback", "release %s didn't prove itself: %s" % (failed, why))
             if not self._on_trial:
-                self._settle_policy()
+                self._settle_proved()
         except KeeperError as error:
             say("state", str(error))
 
@@ -77,6 +76,8 @@ class Lifecycle:
             self._backoff.reset()
         except KeeperError as error:
             pause_ms = self._pause_after(error)
+        except MemoryError:
+            pause_ms = self._pause_after("there is not enough memory just now")
         self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
 
     def send(self, event, points):
@@ -111,7 +112,7 @@ class Lifecycle:
             self._slots.confirm()
             self._on_trial = False
             say("trial", "passed: %s stays" % self._slots.running.label)
-            self._settle_policy()
+            self._settle_proved()
         awaited_id = self._ledger.awaited_id()
         if awaited_id:
             self._confirm_awaited(awaited_id)
@@ -120,10 +121,10 @@ class Lifecycle:
             self._note("version", "the server has none for this device")
         elif self._is_current(target):
             self._note("version", "up to date: %s" % target.name)
-        elif self._ledger.holds_back(target.id):
+        elif self._updater.holds_back(target.id):
             self._note("version", "%s failed on this board: not tried again now" % target.name)
-        else:
-            self._update(target)
+        elif not self._updater.update(target):
+            self._confirm(target.id)
 
     def _is_current(self, target):
         """Whether the target is what runs: by what NVS knows, else by what the server knows, or by its digest."""
@@ -158,27 +159,11 @@ class Lifecycle:
             say("confirm", "version %s isn't known any more: %s" % (version_id, error))
             self._ledger.give_up()
 
-    def _update(self, target):
-        say("update", "to %s (%s)" % (target.name, target.id))
-        download = Download(self._cloud, target.id)
-        try:
-            manifest = self._installer.read_header(download)
-            if self._ledger.runs(manifest.digest):
-                self._confirm(target.id)
-                return
-            self._installer.install(download, manifest)
-        finally:
-            download.close()
-        self._product.before_reset()
-        self._slots.forget_verdict()
-        self._ledger.expect(target.id, manifest)
-        self._slots.select()
-        say("reset", "into release %s in %s" % (manifest.version, self._slots.other.label))
-        self._product.reset()
-
-    def _settle_policy(self):
+    def _settle_proved(self):
+        """What a release may change for good once it is here to stay; repeated at each boot, should a cut have come."""
         if self._running:
             self._policy.proved(self._running)
+        bootfiles.renew()
 
     def _tell_failure(self):
         failure = self._ledger.untold_failure()

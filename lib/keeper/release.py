@@ -16,8 +16,7 @@ import struct
 
 from .errors import ReleaseError
 
-HEADER_SIZE = 4096
-BLOCK_SIZE = 4096
+HEADER_SIZE = BLOCK_SIZE = 4096
 MAGIC = b"TKREL001"
 FORMAT = 1
 MANIFEST_OFFSET = 10
@@ -181,8 +180,7 @@ def _time(fields, name):
 
 def _pss_verify(modulus, header):
     """EMSA-PSS-VERIFY of RFC 8017 9.1.2 for 3072 bits, SHA-256 and 32 bytes of salt."""
-    number = int.from_bytes(modulus, "big")
-    signature = int.from_bytes(bytes(header[SIGNATURE_OFFSET:]), "big")
+    number, signature = int.from_bytes(modulus, "big"), int.from_bytes(bytes(header[SIGNATURE_OFFSET:]), "big")
     if signature >= number:
         return False
     encoded = bytearray(pow(signature, 65537, number).to_bytes(SIGNATURE_SIZE, "big"))

@@ -190,11 +190,6 @@ def connect(host, port, context, patience):
     raise trouble
 
 
-def one_one_line(error):
-    text = " ".join(str(error).split())
-    return text[:120] or error.__class__.__name__
-
-
 def _one_line(error):
     text = " ".join(str(error).split())
     return text[:120] or error.__class__.__name__

@@ -41,5 +41,5 @@ class Health:
             reasons.append("server not reached with the stored key")
         left_ms = self.min_alive_ms - self._lived_ms
         if left_ms > 0:
-            reasons.append("%d s too young" % ((left_ms + 999) // 1000))
+            reasons.append("%d s of life" % (self.min_alive_ms // 1000))
         return ", ".join(reasons)

@@ -15,14 +15,14 @@ def test_nothing_is_healthy_at_the_start_and_each_lack_is_named():
     health = Health(20000, lambda: 5000)
     assert not health.ok()
     assert health.missing() == (
-        "no temperature read, no network, server not reached with the stored key, 20 s too young"
+        "no temperature read, no network, server not reached with the stored key, 20 s of life"
     )
 
 
 def test_all_facts_and_the_age_make_it_healthy():
     health = healthy()
     assert not health.ok(19999)
-    assert health.missing(19999) == "1 s too young"
+    assert health.missing(19999) == "20 s of life"
     assert health.ok(20000)
     assert health.missing(20000) == ""
 

@@ -3,7 +3,7 @@
 import json
 import struct
 
-from fakes import SERIAL, factory_record, sealed_record
+from fake_flash import SERIAL, factory_record, sealed_record
 from keeper import identity
 from keeper.errors import FactoryError
 from support import raises

@@ -2,7 +2,8 @@
 
 import esp32
 
-from fakes import clock_of, fill_nvs
+from fake_device import clock_of
+from fake_flash import fill_nvs
 from keeper import ledger
 from keeper.clouds.version import Version
 from keeper.errors import StateError
@@ -34,7 +35,7 @@ def _rolled_back(times, version_id="idb", release=B):
     """A ledger of A after that many trials of another release."""
     for _ in range(times):
         _ledger(A).expect(version_id, release)
-        _ledger(A).settle(aborted=True)
+        _ledger(A).settle(True, "watchdog")
     return _ledger(A)
 
 
@@ -43,7 +44,7 @@ def test_an_empty_ledger_knows_nothing():
         found = _ledger(A)
         assert found.known_id() is None
         assert found.awaited_id() is None
-        assert found.settle(aborted=True) is None
+        assert found.settle(True, "watchdog") is None
         assert not found.holds_back("ida")
         assert found.runs(A.digest)
         assert not found.runs(B.digest)
@@ -81,7 +82,7 @@ def test_a_release_that_runs_is_awaited_until_the_server_knows_it():
     with board():
         _ledger(A).expect("idb", B)
         running = _ledger(B)
-        assert running.settle(aborted=False) is None
+        assert running.settle(False, "watchdog") is None
         assert running.awaited_id() == "idb"
         assert _ledger(B).awaited_id() == "idb"
         running.confirmed("idb")
@@ -101,20 +102,32 @@ def test_a_power_cut_before_the_slot_was_selected_is_no_rollback():
         _ledger(A).confirmed("ida")
         _ledger(A).expect("idb", B)
         found = _ledger(A)
-        assert found.settle(aborted=False) is None
+        assert found.settle(False, "watchdog") is None
         assert not found.holds_back("idb")
         assert found.known_id() == "ida"
-        assert _ledger(A).settle(aborted=True) is None, "settled once and for all"
+        assert _ledger(A).settle(True, "watchdog") is None, "settled once and for all"
 
 
 def test_a_rollback_is_reported_once_and_remembered():
     with board():
         _ledger(A).expect("idb", B)
-        assert _ledger(A).settle(aborted=True) == "B.0"
+        assert _ledger(A).settle(True, "watchdog") == "B.0"
         found = _ledger(A)
-        assert found.settle(aborted=True) is None
+        assert found.settle(True, "watchdog") is None
         assert found.holds_back("idb")
         assert not found.holds_back("ida")
+
+
+def test_the_server_is_told_of_a_failure_until_it_knows():
+    with board():
+        assert _ledger(A).untold_failure() is None
+        found = _rolled_back(1)
+        assert found.untold_failure() == ("idb", "B.0", "watchdog")
+        assert _ledger(A).untold_failure() == ("idb", "B.0", "watchdog")
+        found.told()
+        assert found.untold_failure() is None
+        assert _ledger(A).untold_failure() is None
+        assert _ledger(A).holds_back("idb")
 
 
 def test_a_release_that_failed_is_tried_again_after_longer_and_longer_and_then_no_more():
@@ -204,7 +217,7 @@ def test_records_of_any_form_are_survived():
             assert found.known_id() is None, text
             assert found.awaited_id() is None
             assert not found.holds_back("idb")
-            assert found.settle(aborted=True) is None
+            assert found.settle(True, "watchdog") is None
             assert not found.contradicts(Version("ida"))
             found.expect("idb", B)
             assert _ledger(B).awaited_id() == "idb"

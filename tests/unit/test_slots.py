@@ -4,7 +4,7 @@ import struct
 
 from esp32 import Partition
 
-from fakes import ABORTED, INVALID, NEW, OTADATA, PENDING, UNDEFINED, VALID, boot, flash_bytes, otadata
+from fake_flash import ABORTED, INVALID, NEW, OTADATA, PENDING, UNDEFINED, VALID, boot, flash_bytes, otadata
 from keeper import slots
 from keeper.errors import SlotError
 from keeper.slots import Slots

@@ -4,7 +4,7 @@ import json
 
 from esp32 import NVS
 
-from fakes import fill_nvs
+from fake_flash import fill_nvs
 from keeper.errors import StateError
 from keeper.state import RECORD_LIMIT, Store
 from support import raises

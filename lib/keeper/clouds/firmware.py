@@ -4,7 +4,6 @@ Must not know any service's calls.
 """
 
 from keeper.address import number, printable
-from keeper.base64stream import Base64Stream
 from keeper.clouds.answers import check_status
 from keeper.errors import NetError
 
@@ -43,6 +42,8 @@ class TextRelease:
 
     def __init__(self, response):
         check_status(response, (200,))
+        from keeper.base64stream import Base64Stream  # only a service without raw firmware needs it
+
         self._response = response
         self.readinto = Base64Stream(response, _LIMIT_BYTES).readinto
 

@@ -14,7 +14,7 @@ from thermokeeper.image import nvs
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release import builder as release_builder
 from thermokeeper.release import keys
-from thermokeeper.release.application import application_files, trust_module
+from thermokeeper.release.application import BOARD_FILES, application_files, trust_module
 from thermokeeper.release.files import PROJECT, write_bytes
 from thermokeeper.release.filesystem import pack_smallest
 from thermokeeper.release.firmware import read_firmware
@@ -48,6 +48,8 @@ class Workshop:
         lib = self.folder / f"lib-{version}"
         shutil.rmtree(lib, ignore_errors=True)
         shutil.copytree(PROJECT / "lib", lib, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in BOARD_FILES:
+            shutil.copy(PROJECT / name, self.folder)
         if overlay:
             shutil.copytree(overlay, lib, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         files = application_files(lib, self.source) | trust_module([self.modulus], self.source)

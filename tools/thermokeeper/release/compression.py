@@ -5,8 +5,8 @@ import zlib
 
 from thermokeeper.errors import ToolError
 
-CHUNK_SIZE = 4096
-WINDOW_BITS = 12
+CHUNK_SIZE = 2048
+WINDOW_BITS = 11
 
 
 def pack(data: bytes) -> bytes:
@@ -31,13 +31,20 @@ def unpack(packed: bytes, size: int) -> bytes:
         length = int.from_bytes(packed[at : at + 2], "little")
         chunk = packed[at + 2 : at + 2 + length]
         at += 2 + length
-        try:
-            plain = chunk if length == wanted else zlib.decompress(chunk, -WINDOW_BITS, wanted)
-        except zlib.error:
-            plain = b""
-        if len(plain) != wanted:
+        if len(chunk) != length or not 0 < length <= wanted:
             raise ToolError("a compressed part is damaged")
-        data += plain
+        data += chunk if length == wanted else _inflate(chunk, wanted)
     if at != len(packed):
         raise ToolError("a compressed part is longer than what it stands for")
     return bytes(data)
+
+
+def _inflate(chunk: bytes, wanted: int) -> bytes:
+    inflate = zlib.decompressobj(-WINDOW_BITS)
+    try:
+        plain = inflate.decompress(chunk, wanted) + inflate.decompress(inflate.unconsumed_tail, 1)
+    except zlib.error:
+        plain = b""
+    if len(plain) != wanted or not inflate.eof:
+        raise ToolError("a compressed part is damaged")
+    return plain

@@ -1,0 +1,356 @@
+"""boot.py and main.py: the running slot's release is found and mounted; whatever fails ends in a line and a reset."""
+
+import json
+import struct
+import sys
+
+from fake_flash import VALID, boot, otadata, slot_content
+from images import application
+from support import raises, read_file
+from support_flash import app_image, board
+
+HEAP_KIB = 1024
+
+if sys.implementation.name == "cpython":
+    from thermokeeper.simulator.filesystem import Files
+
+    vfs = Files().vfs_module()
+else:
+    import vfs
+
+ROOT = __file__.rpartition("/tests/")[0] or "."
+if __file__.startswith("tests/"):
+    ROOT = "."
+
+
+class RamDevice:
+    """A block device in memory."""
+
+    def __init__(self, blocks):
+        self.data = bytearray(b"\xff" * (blocks * 4096))
+
+    def readblocks(self, block, buffer, offset=0):
+        at = block * 4096 + offset
+        buffer[:] = self.data[at : at + len(buffer)]
+
+    def writeblocks(self, block, buffer, offset=0):
+        at = block * 4096 + offset
+        self.data[at : at + len(buffer)] = buffer
+
+    def ioctl(self, command, argument):
+        if command == 4:
+            return len(self.data) // 4096
+        if command == 5:
+            return 4096
+        if command == 6:
+            self.data[argument * 4096 : argument * 4096 + 4096] = b"\xff" * 4096
+        return 0
+
+
+def _file_system():
+    """A LittleFS2 image with one module."""
+    device = RamDevice(4)
+    vfs.VfsLfs2.mkfs(device)
+    made = vfs.VfsLfs2(device)
+    file = made.open("/hello.py", "w")
+    file.write("WORD = 'from the release'\n")
+    file.close()
+    made.umount()
+    return bytes(device.data)
+
+
+FS = _file_system()
+APP = application(5000)
+
+
+def _header(text, size=None):
+    """A release's header as boot.py looks at it: neither signature nor the manifest's other fields matter to it."""
+    text = text if isinstance(text, bytes) else json.dumps(text).encode()
+    data = b"TKREL001" + struct.pack("<H", len(text) if size is None else size) + text
+    return data + b"\xff" * (4096 - len(data))
+
+
+MANIFEST = {"parts": [{"name": "app", "size": len(APP)}, {"name": "fs", "size": len(FS)}]}
+SLOT = slot_content(APP, _header(MANIFEST), FS)
+
+
+class Boot:
+    """`with Boot(slot) as boot:` boot.py has run with this in the running slot; what it printed and mounted."""
+
+    def __init__(self, content, running="ota_0"):
+        self._board = board([(running, content)], running)
+
+    def __enter__(self):
+        self._board.__enter__()
+        self.lines = []
+        self._path = sys.path[:]
+        self._modules = sys.modules.get("vfs")
+        sys.modules["vfs"] = vfs
+        space = {
+            "__name__": "__main__",
+            "print": lambda *words: self.lines.append(" ".join([str(word) for word in words])),
+        }
+        try:
+            exec(read_file(ROOT + "/boot.py").decode(), space)
+        finally:
+            self.path, sys.path[:] = sys.path[:], self._path
+        self.mounted = [fs for fs, path in vfs.mount() if path == "/release"]
+        return self
+
+    def __exit__(self, *error):
+        if self.mounted:
+            vfs.umount("/release")
+        if self._modules is None:
+            sys.modules.pop("vfs")
+        else:
+            sys.modules["vfs"] = self._modules
+        return self._board.__exit__(*error)
+
+
+def _finds_nothing(content):
+    with Boot(content) as boot:
+        assert boot.mounted == []
+        assert "/release" not in boot.path
+        assert len(boot.lines) == 1, boot.lines
+        assert boot.lines[0].startswith("tk: boot: no release in the running slot: "), boot.lines
+
+
+def test_the_release_in_the_running_slot_is_mounted_and_comes_first_on_the_path():
+    for running in ("ota_0", "ota_1"):
+        with Boot(SLOT, running) as boot:
+            assert boot.lines == []
+            assert boot.path[0] == "/release"
+            file = boot.mounted[0].open("/hello.py", "r")
+            assert file.read() == "WORD = 'from the release'\n"
+            file.close()
+
+
+def test_the_release_s_files_can_t_be_changed():
+    with Boot(SLOT) as boot, raises(OSError):
+        boot.mounted[0].open("/new.py", "w")
+
+
+def test_applications_of_every_form_are_measured_rightly():
+    forms = [application(3900), application(9000, with_hash=False), app_image(segments=3), application(20000)]
+    # the checksum's 16 bytes, or the hash's 32, go over a block's end
+    forms += [app_image(size=4064, hashed=False), app_image(size=4048)]
+    assert [len(form) for form in forms[-2:]] == [4096 + 16, 4096 + 32]
+    for app in forms:
+        with Boot(slot_content(app, _header(MANIFEST), FS)) as boot:
+            assert boot.lines == [], len(app)
+            assert len(boot.mounted) == 1
+
+
+def test_a_manifest_of_any_length_is_read():
+    for size in (200, 3702):
+        manifest = dict(MANIFEST)
+        manifest["fill"] = "x" * (size - len(json.dumps(MANIFEST)) - len(', "fill": ""'))
+        header = _header(manifest)
+        assert struct.unpack("<H", header[8:10])[0] == size
+        with Boot(slot_content(APP, header, FS)) as boot:
+            assert boot.lines == []
+
+
+def test_a_release_of_a_later_format_is_mounted_as_well():
+    later = {
+        "format": 7,
+        "parts": [{"name": "boot", "size": 5}, {"name": "app", "size": 1}, {"size": len(FS), "name": "fs"}],
+    }
+    header = b"TKREL007" + _header(later)[8:]
+    with Boot(slot_content(APP, header, FS)) as boot:
+        assert boot.lines == []
+        assert len(boot.mounted) == 1
+
+
+def test_a_slot_without_a_release_is_reported():
+    _finds_nothing(APP)
+    _finds_nothing(APP + b"\x00" * 8192)
+    _finds_nothing(b"")
+    _finds_nothing(application(5000)[:24] + struct.pack("<II", 0, 0x7FFFFFFF))
+
+
+def test_an_application_that_fills_its_slot_leaves_no_room_for_a_release():
+    image = APP[:24]
+    size = 0x10000 - 24 - 16 - 48
+    _finds_nothing(bytes([image[0], 1]) + image[2:] + struct.pack("<II", 0, size))
+
+
+def test_a_damaged_header_is_reported():
+    odd = (
+        b"",
+        b"{",
+        b"\xff" * 50,
+        b"\x80\x81",
+        b"[]",
+        b"7",
+        b'"text"',
+        b"null",
+        b"{}",
+        b'{"parts": 5}',
+        b'{"parts": []}',
+        b'{"parts": ["fs"]}',
+        b'{"parts": [{"name": "fs"}]}',
+        b'{"parts": [{"size": 8192}]}',
+        b'{"parts": [{"name": "fs", "size": "8192"}]}',
+        b'{"parts": [{"name": "fs", "size": null}]}',
+        b'{"parts": [{"name": "fs", "size": {}}]}',
+        b"[" * 3700,
+        b'{"a":' * 700,
+    )
+    for text in odd:
+        _finds_nothing(slot_content(APP, _header(text), FS))
+    for size in (0, 3, 4086, 0xFFFF):
+        _finds_nothing(slot_content(APP, _header(MANIFEST, size), FS))
+
+
+def test_a_damaged_file_system_is_reported():
+    for fs in (b"", b"\xff" * len(FS), b"\x00" * len(FS), FS[:16] + bytes(8176) + FS[8192:]):
+        _finds_nothing(slot_content(APP, _header(MANIFEST), fs))
+
+
+def test_a_size_beyond_the_slot_or_negative_is_survived():
+    for size in (-4096, 0, 1 << 40):
+        manifest = {"parts": [{"name": "fs", "size": size}]}
+        with Boot(slot_content(APP, _header(manifest), b"")) as boot:
+            assert boot.mounted == []
+
+
+# main.py
+
+
+_ENDED = "tk: main: the application ended; reset in 10 s (Ctrl-C stops it)"
+
+
+class Over(Exception):
+    """The board was reset."""
+
+
+class _Rtc:
+    """RTC memory: a reset keeps it, a power cut clears it."""
+
+    kept = b""
+
+    def memory(self, data=None):
+        if data is None:
+            return _Rtc.kept
+        _Rtc.kept = bytes(data)
+
+
+class _Machine:
+    RTC = _Rtc
+    PWRON_RESET, SOFT_RESET = 1, 5
+    cause = PWRON_RESET
+
+    @staticmethod
+    def reset_cause():
+        return _Machine.cause
+
+    @staticmethod
+    def reset():
+        raise Over
+
+
+class _Gc:
+    @staticmethod
+    def threshold(size):
+        """CPython's has another meaning."""
+
+
+class _Time:
+    slept = 0
+
+    def sleep_ms(self, duration_ms):
+        self.slept += duration_ms
+
+
+class _Module:
+    def __init__(self, action):
+        if action:
+            self.run = action
+
+
+def _start(action, safe=None):
+    """main.py once, to its reset; what it printed. `action`: the application's run (None: there is none in it)."""
+    lines, clock = [], _Time()
+    replaced = {"thermometer": _Module(None), "thermometer.app": _Module(action), "thermometer.safe": _Module(safe)}
+    replaced.update({"machine": _Machine, "time": clock, "gc": _Gc})
+    real = {name: sys.modules.get(name) for name in replaced}
+    lent = not hasattr(sys, "print_exception")
+    if lent:
+        sys.print_exception = lambda error: None
+    sys.modules.update(replaced)
+    try:
+        space = {"__name__": "__main__", "print": lambda *words: lines.append(words[0])}
+        with raises(Over):
+            exec(read_file(ROOT + "/main.py").decode(), space)
+    finally:
+        for name, module in real.items():
+            if module is None:
+                sys.modules.pop(name)
+            else:
+                sys.modules[name] = module
+        if lent:
+            del sys.print_exception
+    assert clock.slept >= 5_000 or "gets a trial" in lines[-1], "time to stop it from a terminal"
+    return lines
+
+
+def _starts(count, both=True, cause=_Machine.PWRON_RESET):
+    """What ran in so many starts of an application that ends at once: "app", "safe", or "" for the other slot."""
+    parts = [("ota_0", APP)] + otadata((1, VALID)) + ([("ota_1", APP)] if both else [])
+    ran = []
+    with board(parts) as sim:
+        _Machine.cause = cause
+        _Rtc.kept = b""
+        for _ in range(count):
+            before = len(ran)
+            _start(lambda: ran.append("app"), lambda: ran.append("safe"))
+            if len(ran) == before:
+                ran.append("")
+                assert boot(sim.path) == "ota_1"
+        if "" not in ran:
+            assert boot(sim.path) == "ota_0"
+    return ran
+
+
+def _fail(error):
+    def action():
+        raise error
+
+    return action
+
+
+def test_an_application_that_ends_in_any_way_is_started_again_by_a_reset():
+    for action in (None, lambda: None, _fail(ValueError("x")), _fail(MemoryError()), _fail(OSError(5))):
+        _Rtc.kept = b""
+        assert _start(action) == [_ENDED]
+
+
+def test_a_release_that_keeps_ending_gets_its_safe_mode_and_then_the_other_slot_a_trial():
+    assert _starts(8) == ["app"] * 3 + ["safe"] * 3 + ["", "app"]
+
+
+def test_where_no_other_slot_can_start_the_safe_mode_goes_on():
+    assert _starts(9, both=False) == ["app"] * 3 + ["safe"] * 6
+
+
+def test_starts_from_the_prompt_are_not_counted():
+    assert _starts(9, cause=_Machine.SOFT_RESET) == ["app"] * 9
+
+
+def test_what_another_program_left_in_rtc_memory_is_not_taken_for_a_count():
+    for left in (b"", b"TK", b"XX\xff", b"\xff" * 20):
+        _Machine.cause = _Machine.PWRON_RESET
+        _Rtc.kept = left
+        assert _start(_fail(ValueError("the application")), _fail(OSError())) == [_ENDED]
+        assert _Rtc.kept == b"TK\x01"
+
+
+def test_the_count_stops_before_it_wraps_and_the_note_behind_it_stays():
+    _Machine.cause = _Machine.PWRON_RESET
+    _Rtc.kept = b"TK\xffnote"
+    ran = []
+    with board([("ota_0", APP)] + otadata((1, VALID))):
+        _start(None, lambda: ran.append("safe"))
+    assert ran == ["safe"]
+    assert _Rtc.kept == b"TK\xffnote"
