@@ -55,6 +55,10 @@ class Activation:
         """Whether there is a key to call with."""
         return self._credentials is not None
 
+    def thing(self):
+        """The thing's id; call it only while `active`."""
+        return self._credentials["thing"]
+
     def works(self):
         """The server has just taken the key: the next refusal is a new one."""
         self._refused_before = False

@@ -38,7 +38,7 @@ class Checkpoint:
     def reach(self, part, size, at, now=False):
         """So much of a part is in flash; written if it is worth it, or `now`."""
         record = self._record
-        if part == record["part"] and size == record["size"]:
+        if part == record["part"] and size == record["size"] and not now:
             return
         record["part"] = part
         record["size"] = size

@@ -3,9 +3,9 @@
 One record in NVS. It is believed only as far as it fits what really runs: ids are tied to a release's digest, and the
 running slot's header says which release that is. It asks no server and touches no slot.
 
-Fields: `id`, `digest`, `version` of the release confirmed last; `next` {id, digest, version} from before a slot is selected
-until its release is confirmed on the server; `failed` likewise, with `tries`: a release that was rolled back,
-and `why`, as far as the board can tell, until the server was told.
+Fields: `id`, `digest`, `version` of the release confirmed last, and the `thing` that it was confirmed for; `next` {id,
+digest, version} from before a slot is selected until its release is confirmed on the server; `failed` likewise, with
+`tries`: a release that was rolled back, and `why`, as far as the board can tell, until the server was told.
 """
 
 import time
@@ -23,11 +23,18 @@ class Ledger:
         self._booted_ms = time.ticks_ms()
         self._digest = running.digest if running else None
         self._version = running.version if running else None
+        self._thing = None
         self._record = _sound(store.load("release"))
 
     def runs(self, digest):
         """Whether the release with this digest (or None) is the one that runs."""
         return digest is not None and digest == self._digest
+
+    def speak_of(self, thing):
+        """From now on as this thing: what another thing was told isn't known of this one."""
+        if self._record.get("thing", thing) != thing:
+            self._record["id"] = None
+        self._thing = thing
 
     def known_id(self):
         """The version id of what runs, or None if it isn't known here."""
@@ -98,6 +105,7 @@ class Ledger:
         self._record["id"] = version_id
         self._record["digest"] = self._digest
         self._record["version"] = self._version
+        self._record["thing"] = self._thing
         self._record["next"] = None
         failed = self._record.get("failed")
         if failed and failed["digest"] == self._digest:

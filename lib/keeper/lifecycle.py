@@ -103,6 +103,7 @@ class Lifecycle:
 
     def _sync(self):
         self._activation.ensure()
+        self._ledger.speak_of(self._activation.thing())
         target = self._cloud.target()
         if self._on_trial:
             missing = self._product.healthy()

@@ -1,7 +1,7 @@
 """One update, from a target version to the reset into it: download, install, remember, select.
 
-The order is what keeps it safe: what the next boot should run is in NVS before the slot is selected, and nothing but the
-reset follows that. It decides neither whether an update is due nor what happens after the boot.
+The order is what keeps it safe: what the next boot should run is in NVS before the slot is selected, and nothing but
+the reset follows that. It decides neither whether an update is due nor what happens after the boot.
 """
 
 import time

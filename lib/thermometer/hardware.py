@@ -51,8 +51,9 @@ class Hardware:
     def __init__(self, pin):
         import ds18x20
         import machine
-        import network
         import onewire
+
+        import network
 
         self._wire = onewire.OneWire(machine.Pin(pin))
         self.bus = ds18x20.DS18X20(self._wire)

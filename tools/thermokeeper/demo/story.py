@@ -36,6 +36,12 @@ VERSION_2 = Path(__file__).with_name("version2")
 # A reading every other second instead of every half minute and so on: the demo should not take an afternoon.
 PACE: dict[str, Any] = {"period_s": 2, "report_s": 4, "sync_s": 3, "alive_s": 3}
 HEAP = "256k"
+KEPT = {
+    "keeper/cloud": "apiKey and thing id",
+    "keeper/release": "version id, and the release it belongs to",
+    "keeper/policy": "security version",
+    "wifi/networks": "Wi-Fi networks",
+}
 _STEP_LIMIT_S = 60
 _LINE = re.compile(r"tk: (?P<topic>\w+): (?P<text>.*)")
 _PERCENT = re.compile(r"(\d+)% of (\d+) KiB")
@@ -215,7 +221,8 @@ def _summary(telling: Telling, vendor: VendorClient, board: Board, wire: Countin
     table = Table(show_header=False, box=None, padding=(0, 2))
     for line in describe(board.flash):
         if re.match(r"  (keeper|wifi)/", line):
-            table.add_row("in NVS", line.strip())
+            name, _, size = line.strip().partition(": ")
+            table.add_row("in NVS", f"{name}, {size}: {KEPT.get(name, 'not known to the demo')}")
         elif line.startswith("next boot: "):
             table.add_row("slot", f"{board.slot} ran last; next boot: {line.removeprefix('next boot: ')}")
     activations = f"{thing.activation_count} activation{'s' if thing.activation_count != 1 else ''}"
