@@ -5,6 +5,7 @@ nor a dead network leaves a gap in the readings.
 """
 
 import gc
+import time
 
 from thermometer import hardware
 from thermometer.display import show
@@ -18,6 +19,7 @@ from thermometer.station import Station
 # Noted before the reset into an update: a sensor that was dead under the old release, too, is no fault of the new one,
 # and must not keep a board from a release that may know how to deal with it.
 _DEAD_SENSOR = "sensor dead before"
+_CONVERSION_MS = 2_000  # of the sensor, and then some
 
 
 class Thermometer(Station):
@@ -27,11 +29,11 @@ class Thermometer(Station):
         super().__init__(board)
         self._shown = 0
         self._outbox = Outbox(uptime=self.uptime)
-        self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, self.settings["period_s"])
-        self._health = Health(self.settings["alive_s"])
+        self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, self.settings["period_ms"])
+        self._health = Health(self.settings["alive_ms"])
         self._excused = _DEAD_SENSOR in self.last_words()
         self.begin()
-        self._reporter = Reporter(self._outbox, self.clock, self._lifecycle, self.settings["report_s"])
+        self._reporter = Reporter(self._outbox, self.clock, self._lifecycle, self.settings["report_ms"])
 
     def online(self):
         self._health.network_ok = True
@@ -52,10 +54,21 @@ class Thermometer(Station):
         return self._health.missing()
 
     def before_reset(self):
+        self._wait_for_reading()
         self._reporter.flush()
         super().before_reset()
         if not self._sampler.sensor_ok:
             self._board.note(_DEAD_SENSOR)
+
+    def _wait_for_reading(self):
+        """Reset right after a reading: then the gap is what the start takes, and not a period more."""
+        count = self._sampler.count
+        start_ms = time.ticks_ms()
+        while self._sampler.sensor_ok and self._sampler.count == count:
+            if time.ticks_diff(time.ticks_ms(), start_ms) > self.settings["period_ms"] + _CONVERSION_MS:
+                return
+            self.pulse()
+            time.sleep_ms(50)
 
 
 def run():

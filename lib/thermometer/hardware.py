@@ -51,9 +51,8 @@ class Hardware:
     def __init__(self, pin):
         import ds18x20
         import machine
-        import onewire
-
         import network
+        import onewire
 
         self._wire = onewire.OneWire(machine.Pin(pin))
         self.bus = ds18x20.DS18X20(self._wire)

@@ -10,11 +10,11 @@ SETTINGS = {
 
 
 def settings_from(record):
-    """Settings in milliseconds, from a factory record's members; what is missing or out of bounds is the default."""
+    """Settings in milliseconds (`period_ms`, ...), from a factory record's members; what is missing or out of bounds is the default."""
     found = {}
     for name, (default, least, most) in SETTINGS.items():
         value = record.get(name)
         if type(value) not in (int, float) or not least <= value <= most:
             value = default
-        found[name] = int(value * 1000)
+        found[name[:-1] + "ms"] = int(value * 1000)
     return found

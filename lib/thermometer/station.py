@@ -55,7 +55,7 @@ class Station:
                 self.clock.utc,
                 self.clock.learn,
                 THING_NAME,
-                self.settings["sync_s"],
+                self.settings["sync_ms"],
             )
         except KeeperError as error:
             say("state", str(error))
