@@ -5,8 +5,17 @@ replaced by a newer one; a lost answer costs one more activation. The key belong
 and is never used for another. It knows a cloud driver's verbs, not its wire.
 """
 
+import time
+
+from keeper.backoff import Backoff
 from keeper.console import say
 from keeper.errors import CloudError
+
+# A key that held so long was dropped for a reason of its own. One that was dropped sooner is perhaps another board's
+# with the same serial: the two would take it from each other for ever, so each tries with growing pauses.
+_PEACE_MS = 3_600_000
+_PAUSE_BASE_MS = 60_000
+_PAUSE_CAP_MS = 3_600_000
 
 
 class Activation:
@@ -20,7 +29,9 @@ class Activation:
         self._origin = {"serial": identity.serial, "service": identity.service, "server": identity.server}
         self._credentials = None
         self._named_thing = None  # a thing is named once: its owner may have given it another name since
-        self._refused_before = False
+        self._dropped_ms = None  # when a key was last dropped, until one has held
+        self._pause = Backoff(_PAUSE_BASE_MS, _PAUSE_CAP_MS)
+        self._not_before_ms = None
 
     def recall(self):
         """Take the credentials that NVS holds, if they are for this serial, service and server."""
@@ -40,6 +51,7 @@ class Activation:
     def ensure(self):
         """Activate if there is no key, name the thing if it isn't yet. Raises CloudError, NetError, StateError."""
         if not self._credentials:
+            self._keep_pause()
             say("activate", "serial %s at %s" % (self._identity.serial, self._identity.server))
             found = self._cloud.activate(self._identity)
             found.update(self._origin)
@@ -55,28 +67,37 @@ class Activation:
         """Whether there is a key to call with."""
         return self._credentials is not None
 
-    def thing(self):
-        """The thing's id; call it only while `active`."""
-        return self._credentials["thing"]
-
     def works(self):
-        """The server has just taken the key: the next refusal is a new one."""
-        self._refused_before = False
+        """The server has just taken the key; when it has held for an hour, the next refusal is a first one again."""
+        if self._dropped_ms is not None and time.ticks_diff(time.ticks_ms(), self._dropped_ms) > _PEACE_MS:
+            self._dropped_ms = None
+            self._pause.reset()
 
     def refused(self, error):
-        """Whether `error` means that the key was dropped, for the first time since it worked: then activate anew.
+        """Whether `error` means that the key was dropped, and an activation may follow at once.
 
-        A second refusal in a row is no reason to try at once: two boards with one serial would drop each other's
-        keys for ever.
+        Only the first one may: after it `ensure` refuses until a pause, longer each time, is over.
         """
         if not isinstance(error, CloudError) or error.status != 401 or self._credentials is None:
             return False
         self._credentials = None
-        if self._refused_before:
+        first = self._dropped_ms is None
+        self._dropped_ms = time.ticks_ms()
+        if not first:
+            self._not_before_ms = time.ticks_add(self._dropped_ms, self._pause.next_ms())
             return False
-        self._refused_before = True
         say("activate", "the server doesn't know the key any more: activating again")
         return True
+
+    def _keep_pause(self):
+        if self._not_before_ms is None:
+            return
+        left_ms = time.ticks_diff(self._not_before_ms, time.ticks_ms())
+        if left_ms > 0:
+            error = CloudError(401, "", "the key was dropped again; does another board have this serial?")
+            error.retry_after_ms = left_ms
+            raise error
+        self._not_before_ms = None
 
     def _rename(self):
         try:

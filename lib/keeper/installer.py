@@ -11,6 +11,7 @@ from hashlib import sha256
 from keeper import image, release
 from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
+from keeper.inflate import Chunks
 from keeper.slots import BLOCK
 
 
@@ -114,7 +115,7 @@ class Installer:
         digest = sha256()
         self._hash(digest, start, done)
         twin = _twin(have, part)
-        chunks = _chunks(download) if part.encoding else download
+        chunks = Chunks(download) if part.encoding else download
         view = self._view
         if not twin and done < part.size:
             download.seek(place, view)
@@ -136,12 +137,18 @@ class Installer:
                 self._pulse()
                 if self._progress:
                     self._progress(start + done, manifest.slot_size)
+            good = digest.digest() == part.sha256
+            if not good and not twin:
+                raise ReleaseError("part %s isn't what the manifest says (SHA-256 differs)" % part.name)
         except NetError:
             self._checkpoint.reach(number, done, place, True)
             raise
-        if digest.digest() != part.sha256:
+        except ReleaseError:
             self._checkpoint.clear()
-            raise ReleaseError("part %s isn't what the manifest says (SHA-256 differs): not installed" % part.name)
+            raise
+        if not good:
+            say("download", "part %s in the running slot is damaged: fetched instead" % part.name)
+            self._bring(download, manifest, number, at, None, 0, at)
 
     def _in_flash(self, manifest, part):
         digest = sha256()
@@ -180,12 +187,6 @@ def _twin(have, part):
             if other.sha256 == part.sha256 and other.size == part.size:
                 return other
     return None
-
-
-def _chunks(download):
-    from keeper.inflate import Chunks
-
-    return Chunks(download)
 
 
 def _is_possible(point, manifest):

@@ -10,7 +10,7 @@ SETTINGS = {
 
 
 def settings_from(record):
-    """Settings in milliseconds (`period_ms`, ...), from a factory record's members; what is missing or out of bounds is the default."""
+    """{"period_ms": ...} from a factory record's members; what is missing or out of bounds is the default."""
     found = {}
     for name, (default, least, most) in SETTINGS.items():
         value = record.get(name)

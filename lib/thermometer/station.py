@@ -31,6 +31,7 @@ class Station:
         self._trial_deadline_ms = None
         self._lifecycle = None
         self._steady = False
+        self._told_why = False
         board.start_watchdog(_WATCHDOG_MS)
         self._slots = Slots()
         if self._slots.on_trial():
@@ -68,6 +69,9 @@ class Station:
             # A certificate can't be judged without the time.
             if not self._needs_time or self.clock.now() is not None:
                 self.online()
+            elif not self._told_why:
+                self._told_why = True
+                say("wait", "the time isn't known yet, and without it no https server can be trusted")
         if not self._steady and self.uptime.ms() > _STEADY_MS:
             self._steady = True
             self._board.count_starts_anew()

@@ -1,4 +1,4 @@
-"""A confirmed release that keeps crashing doesn't cost the board: safe mode still updates, then there's the other slot."""
+"""A confirmed release that keeps crashing doesn't cost the board: there is safe mode, and then the other slot."""
 
 from scenarios.kit import IN_VIRTUAL_TIME, Life
 
