@@ -4,8 +4,10 @@ import json
 
 import esp32
 
+from fake_device import clock_of
 from fake_flash import fill_nvs, identity
 from fakes import Cloud, Service
+from keeper import activation
 from keeper.activation import Activation
 from keeper.errors import CloudError, NetError, StateError
 from keeper.state import Store
@@ -131,27 +133,34 @@ def test_an_activation_elsewhere_costs_one_refusal_and_one_activation():
         assert _stored()["key"] == service.key
 
 
-def test_a_second_refusal_in_a_row_is_not_answered_at_once():
-    with board():
+def test_a_second_refusal_is_answered_after_a_pause_that_grows():
+    with board(), clock_of(activation) as clock:
         service = Service()
         life = _Life(service)
         life.activation.ensure()
         service.activate(service.serial)
         assert life.activation.refused(life.refusal())
-        life.activation.ensure()
-        service.activate(service.serial)
-        assert not life.activation.refused(life.refusal())
-        assert not life.activation.active(), "later it is activated again all the same"
+        for least_ms in (30_000, 60_000, 120_000):
+            life.activation.ensure()
+            life.activation.works()
+            service.activate(service.serial)
+            assert not life.activation.refused(life.refusal())
+            assert not life.activation.active()
+            with raises(CloudError, "dropped again") as caught:
+                life.activation.ensure()
+            assert least_ms <= caught.value.retry_after_ms <= 2 * least_ms
+            clock.pass_ms(caught.value.retry_after_ms)
         life.activation.ensure()
         assert life.refusal() is None
 
 
-def test_once_the_key_worked_a_refusal_is_the_first_again():
-    with board():
+def test_once_the_key_held_for_an_hour_a_refusal_is_the_first_again():
+    with board(), clock_of(activation) as clock:
         service = Service()
         life = _Life(service)
         for _ in range(3):
             life.activation.ensure()
+            clock.pass_ms(3_700_000)
             assert life.refusal() is None
             life.activation.works()
             service.activate(service.serial)

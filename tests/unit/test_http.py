@@ -205,10 +205,10 @@ def test_dripping_server_is_given_up_though_it_never_falls_silent():
     acts = [DRIP(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40 + b"\r\n")]
     with ScriptedServer([acts], on_pulse=slowly) as server:
         with raises(NetError, "is too slow"):
-            client_of(server).open("GET", server.url + "/", deadline_ms=150)
+            Client(server.pulse, idle_ms=10_000).open("GET", server.url + "/", deadline_ms=1000)
     acts = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", DRIP(b"x" * 1000)]
     with ScriptedServer([acts], on_pulse=slowly) as server:
-        with client_of(server).open("GET", server.url + "/", deadline_ms=150) as response:
+        with Client(server.pulse, idle_ms=10_000).open("GET", server.url + "/", deadline_ms=1000) as response:
             with raises(NetError, "is too slow"):
                 response.readinto(bytearray(1000))
 
@@ -219,7 +219,7 @@ def test_long_body_that_keeps_coming_is_not_cut_by_the_deadline():
 
     acts = [b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n"] + [DRIP(b"x" * 3), b"x" * 997] * 20
     with ScriptedServer([acts], on_pulse=slowly) as server:
-        with client_of(server).open("GET", server.url + "/", deadline_ms=200) as response:
+        with Client(server.pulse, idle_ms=10_000).open("GET", server.url + "/", deadline_ms=1000) as response:
             assert len(read(response, 1000)) == 20000
 
 
