@@ -168,6 +168,16 @@ class File:
 
         return guarded
 
+    def close(self) -> None:
+        try:
+            with self._fs._errors():
+                self._file.close()
+        finally:
+            # LittleFS has let go of the file, even if that failed. littlefs-python would close it once more when it is
+            # collected, and LittleFS answers that with an abort of the process.
+            raw = getattr(self._file, "buffer", self._file)
+            vars(getattr(raw, "raw", raw))["__IOBase_closed"] = True
+
     def __enter__(self) -> File:
         return self
 
