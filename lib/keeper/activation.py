@@ -67,6 +67,10 @@ class Activation:
         """Whether there is a key to call with."""
         return self._credentials is not None
 
+    def thing(self):
+        """The thing's id; call it only while `active`."""
+        return self._credentials["thing"]
+
     def works(self):
         """The server has just taken the key; when it has held for an hour, the next refusal is a first one again."""
         if self._dropped_ms is not None and time.ticks_diff(time.ticks_ms(), self._dropped_ms) > _PEACE_MS:

@@ -11,6 +11,7 @@ from keeper.errors import NetError
 from keeper.jsonmember import SPACE, JsonMember, garbage
 
 _SIZE = 2048  # of base64 characters decoded at once; a multiple of 4
+_SPACE_LIMIT = 2048  # line ends in a row
 
 _BEFORE = 0
 _INSIDE = 1
@@ -30,6 +31,7 @@ class Base64Stream(JsonMember):
         self._one = bytearray(1)
         self._kept = 0  # characters of an unfinished group of four, at the start of raw
         self._padded = False
+        self._spaces = 0  # line ends since the last characters that were decoded
         self._plain = memoryview(b"")  # decoded, not handed out yet
         self._state = _BEFORE
 
@@ -102,6 +104,7 @@ class Base64Stream(JsonMember):
         self._left -= len(plain)
         if self._left < 0:
             raise NetError("the firmware is longer than %d bytes" % self._limit)
+        self._spaces = 0
         self._plain = memoryview(plain)
 
     def _decode(self, clean):
@@ -151,7 +154,11 @@ class Base64Stream(JsonMember):
                 code = 128
             if code > 127:
                 raise garbage("a character that isn't base64")
-            if code not in SPACE:
+            if code in SPACE:
+                self._spaces += 1
+                if self._spaces > _SPACE_LIMIT:
+                    raise garbage("nothing but space in the text")
+            else:
                 raw[put] = code
                 put += 1
             following = raw.find(b"\\", at, end) if at < end else -1

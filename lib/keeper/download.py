@@ -4,7 +4,7 @@ It hides which kind of stream the service gives: one that can start anywhere is 
 what comes before is read and thrown away. It knows a cloud driver's verb `open_release`, no slot and no manifest.
 """
 
-from keeper.errors import NetError
+from keeper.errors import NetError, ReleaseError
 
 _SKIP_SIZE = 32 * 1024  # reading on over less than this costs less than another request
 
@@ -18,16 +18,20 @@ class Download:
         self._stream = None
         self._position = 0
         self._etag = None
+        self._expected = None
+        self._one = bytearray(1)
 
     @property
     def resumable(self):
         """Whether the stream that is open could have started anywhere."""
         return self._stream is not None and self._stream.resumable
 
-    @property
-    def size(self):
-        """Bytes of the whole file, or None if the stream doesn't tell."""
-        return self._stream.size if self._stream is not None else None
+    def expect(self, size):
+        """The file has to have so many bytes: ReleaseError if the server says otherwise, now or when they were read."""
+        told = self._stream.size
+        if told not in (None, size):
+            raise ReleaseError("the release has %d bytes, its manifest says %d" % (told, size))
+        self._expected = size
 
     def seek(self, offset, scrap, size=None):
         """Let the next `fill` read from this offset of the file on: `size` bytes, or all that follow.
@@ -45,7 +49,7 @@ class Download:
             gap -= count
 
     def fill(self, view):
-        """Fill the memoryview with what comes next; NetError if the file ends before."""
+        """Fill the memoryview with what comes next; NetError if the file ends before, ReleaseError if after."""
         position = 0
         size = len(view)
         while position < size:
@@ -54,6 +58,8 @@ class Download:
                 raise NetError("the release ended after a part of it")
             position += count
         self._position += size
+        if self._position == self._expected and self._stream.size is None and self._stream.readinto(self._one):
+            raise ReleaseError("the release goes on after the %d bytes that its manifest says" % self._position)
 
     def close(self):
         """Leave the connection."""

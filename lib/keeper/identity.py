@@ -4,10 +4,10 @@ The record lies alone in the 4 KiB partition `factory`, so that no update, no fi
 a board's serial. Format: docs/flash-map.md. This is the only door to that partition; nothing here writes.
 """
 
-import json
 import struct
 from binascii import crc32
 
+from keeper import jsontext
 from keeper.errors import FactoryError
 
 MAGIC = b"TKFACT01"
@@ -51,8 +51,8 @@ def parse(block):
     if struct.unpack_from("<I", block, end)[0] != crc32(bytes(block[:end])):
         raise FactoryError("factory record damaged: checksum differs; write it again")
     try:
-        record = json.loads(bytes(block[_HEAD_SIZE:end]).decode())
-    except (ValueError, RuntimeError):  # RuntimeError: nested deeper than the stack
+        record = jsontext.loads(block[_HEAD_SIZE:end])
+    except ValueError:
         raise FactoryError("factory record damaged: not JSON; write it again")
     if not isinstance(record, dict):
         raise FactoryError("factory record damaged: not a JSON object; write it again")

@@ -50,8 +50,7 @@ class Installer:
         head = bytearray(image.HEADER_SIZE)
         self._slots.running.read(0, head)
         manifest = self._policy.admit(self._head, image.chip_of(head), self._slots.other.size)
-        if download.size not in (None, manifest.file_size):
-            raise ReleaseError("the release has %d bytes, its manifest says %d" % (download.size, manifest.file_size))
+        download.expect(manifest.file_size)
         return manifest
 
     def install(self, download, manifest):
@@ -62,18 +61,23 @@ class Installer:
         """
         self._slots.guard_write()
         if self._is_there(manifest):
+            self._checkpoint.clear()  # the power went before it was
             return
         first, size, place = self._begin(download, manifest)
         have = self.manifest_in(self._slots.running)
         at = release.HEADER_SIZE
-        for number, part in enumerate(manifest.parts):
-            if number == first:
-                self._bring(download, manifest, number, at, have, size, place)
-            elif number > first:
-                self._bring(download, manifest, number, at, have, 0, at)
-            at += part.stored
-            if part is manifest.app:
-                self._check_application(manifest)
+        try:
+            for number, part in enumerate(manifest.parts):
+                if number == first:
+                    self._bring(download, manifest, number, at, have, size, place)
+                elif number > first:
+                    self._bring(download, manifest, number, at, have, 0, at)
+                at += part.stored
+                if part is manifest.app:
+                    self._check_application(manifest)
+        except ReleaseError:
+            self._checkpoint.clear()
+            raise
         for part in manifest.parts:
             if not self._in_flash(manifest, part):
                 self._checkpoint.clear()
@@ -143,9 +147,6 @@ class Installer:
         except NetError:
             self._checkpoint.reach(number, done, place, True)
             raise
-        except ReleaseError:
-            self._checkpoint.clear()
-            raise
         if not good:
             say("download", "part %s in the running slot is damaged: fetched instead" % part.name)
             self._bring(download, manifest, number, at, None, 0, at)
@@ -168,7 +169,7 @@ class Installer:
             self._pulse()
 
     def _check_application(self, manifest):
-        size = image.check(self._slots.other.read, self._slots.other.size, manifest.chip)
+        size = image.check(self._slots.other.read, manifest.app.size, manifest.chip)  # what is behind it is old
         if size != manifest.app.size:
             raise ReleaseError("application image has %d bytes, its manifest says %d" % (size, manifest.app.size))
 

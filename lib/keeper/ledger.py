@@ -10,6 +10,14 @@ digest, version} from before a slot is selected until its release is confirmed o
 
 import time
 
+from keeper.address import is_plain, printable
+
+_TEXT_LIMIT = 64
+_WHY_LIMIT = 200
+_TRIES_LIMIT = 100
+_MORE_LIMIT = 200
+_FIELDS = ("id", "digest", "version", "thing", "next", "failed")
+
 # After the first and the second rollback of a release it is tried again when the board has been up for so long;
 # after the third only another release is.
 _RETRY_AFTER_MS = (3_600_000, 6 * 3_600_000)
@@ -127,19 +135,30 @@ class Ledger:
 
 
 def _sound(found):
-    """The record with what a release that was rolled back may have left in it taken out: any form, any type."""
+    """What of the record can be ours: a release that was rolled back may have left any form, type and length in it."""
+    record = {}
     if not isinstance(found, dict):
-        return {}
-    for name in ("id", "digest"):
-        if not isinstance(found.get(name, ""), (str, type(None))):
-            return {}
-    for name in ("next", "failed"):
+        return record
+    for name in _FIELDS[:4]:
+        if name in found:
+            if found[name] is not None and not _is_text(found[name]):
+                return {}
+            record[name] = found[name]
+    for name in _FIELDS[4:]:
         entry = found.get(name)
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str) and isinstance(entry.get("digest"), str):
-            entry["version"] = str(entry.get("version"))
-        else:
-            entry = found[name] = None
-        if name == "failed" and entry:
-            tries = entry.get("tries")
-            entry["tries"] = tries if isinstance(tries, int) and tries > 0 else 1
-    return found
+        if isinstance(entry, dict) and _is_text(entry.get("id")) and _is_text(entry.get("digest")):
+            version = printable(str(entry.get("version")), _TEXT_LIMIT)
+            record[name] = {"id": entry["id"], "digest": entry["digest"], "version": version}
+    failed = record.get("failed")
+    if failed:
+        tries, why = found["failed"].get("tries"), found["failed"].get("why")
+        failed["tries"] = tries if type(tries) is int and 0 < tries < _TRIES_LIMIT else 1
+        failed["why"] = printable(str(why), _WHY_LIMIT) if why else None
+    more = {name: found[name] for name in found if name not in _FIELDS}  # a newer release's
+    if len(str(more)) <= _MORE_LIMIT:
+        record.update(more)
+    return record
+
+
+def _is_text(value):
+    return isinstance(value, str) and len(value) <= _TEXT_LIMIT and is_plain(value)

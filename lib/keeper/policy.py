@@ -10,6 +10,7 @@ import gc
 from keeper import release
 from keeper.errors import ReleaseError
 
+_KEY_ID_SIZE = 16
 _REVOKED_LIMIT = 16  # the oldest make room: a key that old is in no release's trust any more
 
 
@@ -24,9 +25,9 @@ class Policy:
         self._store = store
         self._now = now
         found = store.load("policy")
-        self._record = found if isinstance(found, dict) else {}
-        self._security = _number(self._record.get("security"))
-        self._revoked = _words(self._record.get("revoked"))
+        found = found if isinstance(found, dict) else {}
+        self._security = _number(found.get("security"))
+        self._revoked = _words(found.get("revoked"))
         self._brought = list(revoked)
 
     def proved(self, running):
@@ -35,11 +36,8 @@ class Policy:
         for name in self._brought:
             if name not in self._revoked:
                 self._revoked.append(name)
-        record = self._record
-        if record.get("security") != self._security or record.get("revoked") != self._revoked:
-            record["security"] = self._security
-            record["revoked"] = self._revoked = self._revoked[-_REVOKED_LIMIT:]
-            self._store.save("policy", record)
+        self._revoked = self._revoked[-_REVOKED_LIMIT:]
+        self._store.save("policy", {"security": self._security, "revoked": self._revoked})
 
     def admit(self, header, chip, slot_size):
         """The Manifest of an acceptable release; ReleaseError with the reason for any other 4096 bytes."""
@@ -57,8 +55,10 @@ class Policy:
 
 
 def _number(value):
-    return value if type(value) is int and value >= 0 else 0
+    return value if type(value) is int and 0 <= value <= release.MAX_SECURITY else 0
 
 
 def _words(value):
-    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    return [word for word in value if isinstance(word, str) and len(word) <= _KEY_ID_SIZE]

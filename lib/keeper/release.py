@@ -11,9 +11,9 @@ ReleaseError is all that leaves. This module must not know flash, network or NVS
 
 import binascii
 import hashlib
-import json
 import struct
 
+from . import jsontext
 from .errors import ReleaseError
 
 HEADER_SIZE = BLOCK_SIZE = 4096
@@ -25,8 +25,8 @@ SIGNATURE_SIZE = 384
 MAX_MANIFEST_SIZE = SIGNATURE_OFFSET - MANIFEST_OFFSET
 MAX_PART_SIZE = 16 << 20
 MAX_TEXT = 32
+MAX_SECURITY = 0x7FFFFFFF
 
-_MAX_BRACKETS = 64  # JSON of brackets only would take 200 KB of a board's heap: counted before it is parsed
 _HEX = "0123456789abcdef"
 _TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-"
 
@@ -67,7 +67,7 @@ class Manifest:
         self.product = _text(fields, "product", 1, MAX_TEXT, _TOKEN)
         self.version = _text(fields, "version", 1, MAX_TEXT, _TOKEN)
         self.chip = _text(fields, "chip", 1, MAX_TEXT, _TOKEN)
-        self.security = _integer(fields, "security", 0, 0x7FFFFFFF)
+        self.security = _integer(fields, "security", 0, MAX_SECURITY)
         self.created = _time(fields, "created")
         self.expires = _time(fields, "expires") if "expires" in fields else None
         self.key = _text(fields, "key", 16, 16, _HEX) if "key" in fields else ""
@@ -95,14 +95,11 @@ def parse(header):
     size = struct.unpack_from("<H", header, len(MAGIC))[0]
     if size > MAX_MANIFEST_SIZE:
         raise ReleaseError("the release's header is damaged: size of the manifest")
-    text = bytes(memoryview(header)[MANIFEST_OFFSET : MANIFEST_OFFSET + size])
-    if text.count(b"{") + text.count(b"[") > _MAX_BRACKETS:
-        raise ReleaseError("the manifest is wrong: nested too deep")
+    text = memoryview(header)[MANIFEST_OFFSET : MANIFEST_OFFSET + size]
     try:
-        # decoded here: CPython's json would also take UTF-16, MicroPython's not
-        fields = json.loads(str(text, "utf-8"))
-    except (ValueError, TypeError, RuntimeError, MemoryError):
-        raise ReleaseError("the manifest is wrong: not JSON") from None
+        fields = jsontext.loads(text)
+    except ValueError as error:
+        raise ReleaseError(f"the manifest is wrong: {error}") from None
     if type(fields) is not dict:
         raise ReleaseError("the manifest is wrong: not an object")
     return Manifest(fields, digest(header))

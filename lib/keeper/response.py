@@ -3,8 +3,7 @@
 Must not know requests or services.
 """
 
-import json
-
+from keeper import jsontext
 from keeper.address import number, printable
 from keeper.errors import NetError
 from keeper.head import Head, text_of
@@ -98,8 +97,8 @@ class Response(Head):
                 if len(data) > limit:
                     raise NetError("the answer is too long: not more than %d bytes are read" % limit)
         try:
-            return json.loads(str(data, "utf-8"))
-        except (ValueError, RuntimeError):  # RuntimeError: nested deeper than the stack
+            return jsontext.loads(data)
+        except ValueError:
             raise NetError("the answer isn't JSON")
 
     def read_head(self):

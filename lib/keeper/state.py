@@ -7,6 +7,7 @@ in it can be had again (activation is allowed at any time). What the fields mean
 
 import json
 
+from keeper import jsontext
 from keeper.errors import StateError
 
 RECORD_LIMIT = 1536
@@ -30,8 +31,8 @@ class Store:
         if text is None:
             return self._migrate_0(name)
         try:
-            record = json.loads(text)
-        except (ValueError, RuntimeError):
+            record = jsontext.loads(text)
+        except ValueError:
             return None
         return record if isinstance(record, (dict, list)) else None
 

@@ -22,6 +22,8 @@ def _certificates(ca):
     # MicroPython takes one certificate at a time, and PEM only where the port has it: so DER always.
     if isinstance(ca, str):
         ca = ca.encode()
+    if not isinstance(ca, (bytes, bytearray)):
+        raise ValueError("it is no text")
     if b"-----BEGIN" not in ca:
         return [bytes(ca)]
     found = []

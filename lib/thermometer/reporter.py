@@ -20,6 +20,7 @@ class Reporter:
         self._lifecycle = lifecycle
         self._period_ms = period_ms
         self._due_ms = time.ticks_ms()
+        self._unanswered = None  # what was sent last, if no answer came: perhaps the server has it
 
     def step(self):
         """Send one batch if it is time."""
@@ -37,8 +38,13 @@ class Reporter:
             pass
 
     def _send(self):
-        points = [(value, self._clock.stamp(age_ms)) for value, age_ms in self._outbox.peek(_BATCH)]
+        points = self._unanswered
+        if not points:
+            points = [(value, self._clock.stamp(age_ms)) for value, age_ms in self._outbox.peek(_BATCH)]
         if not self._lifecycle.send(EVENT, points):
+            # To be sent again as they are: stamped anew they could be a millisecond off, and be taken for others.
+            self._unanswered = points if points[0][1] else None
             return False
+        self._unanswered = None
         self._outbox.drop(len(points))
         return True

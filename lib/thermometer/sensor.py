@@ -21,6 +21,7 @@ import time
 CONVERSION_MS = 750  # data sheet: the longest, at 12 bits
 
 _POWER_ON_C = 85.0
+_POWER_ON_RAW = b"\x50\x05"
 _POWER_ON_BYTE_6 = 0x0C
 _MARK = b"\xa5\x5a"
 _DS18S20 = 0x10  # family code; it has no configuration byte
@@ -119,6 +120,8 @@ class Sensor:
 
     def _check_power_on(self):
         scratch = self._ask(self._bus.read_scratch)
+        if bytes(scratch[:2]) != _POWER_ON_RAW:  # it has ended between the two readings
+            raise SensorError("the conversion isn't done yet")
         if scratch[6] != _POWER_ON_BYTE_6 or bytes(scratch[2:4]) == _MARK:
             return
         mark = _MARK if self.rom[0] == _DS18S20 else _MARK + bytes(scratch[4:5])

@@ -20,7 +20,7 @@ BENCH_PROGRAM = TOOLS / "thermokeeper" / "bench" / "device"  # runs on the simul
 
 # lib/keeper from the ground up: a module imports only from the floors below its own
 KEEPER_FLOORS = [
-    {"console", "errors"},
+    {"console", "errors", "jsontext"},
     {"address", "backoff", "bootfiles", "checkpoint", "download", "identity", "image", "inflate", "jsonmember"},
     {"patience", "release", "state", "tls", "wire"},
     {"base64stream", "head", "ledger", "policy", "slots"},

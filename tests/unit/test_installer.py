@@ -204,7 +204,7 @@ def test_an_application_longer_than_its_image_is_refused():
 def test_an_application_shorter_than_its_image_is_refused():
     app = APP[:-4096]
     assert len(app) % 16 == 0
-    _refused_and_no_release_left(_unsigned(app) + app + FS, ReleaseError, "its manifest says")
+    _refused_and_no_release_left(_unsigned(app) + app + FS, ReleaseError, "larger than the %d bytes" % len(app))
 
 
 def test_a_whole_flash_image_is_refused():

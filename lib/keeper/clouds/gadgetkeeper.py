@@ -32,15 +32,12 @@ class GadgetKeeper:
         """A new key for this serial, {"key", "thing"}; the server drops the old one."""
         answer = self._call("POST", "/provision/activate.json", {"serialNumber": identity.serial}, auth=None)
         answer = object_of(answer)
-        key = answer.get("apiKey")
-        if not isinstance(key, str) or not 0 < len(key) <= _KEY_LIMIT or not is_plain(key) or " " in key:
-            raise NetError("the activation's answer has no usable apiKey")
-        return {"key": key, "thing": checked_id(answer.get("thingId"), "thing")}
+        return {"key": _checked_key(answer.get("apiKey")), "thing": checked_id(answer.get("thingId"), "thing")}
 
     def use(self, credentials):
-        """Speak as this thing from now on; credentials as `activate` gives them."""
-        self._thing = checked_id(credentials["thing"], "thing")
-        self._auth = ("X-ApiKey", credentials["key"])
+        """Speak as this thing from now on; credentials as `activate` gives them, NetError if they aren't."""
+        thing, key = checked_id(credentials["thing"], "thing"), _checked_key(credentials["key"])
+        self._thing, self._auth = thing, ("X-ApiKey", key)
 
     def rename(self, name):
         """Name the thing; CloudError 400 if the server doesn't allow the name."""
@@ -116,6 +113,12 @@ class GadgetKeeper:
         if body is not None:
             headers["Content-Type"] = "application/json"
         return self._client.open(method, self._base + path, headers, body, auth)
+
+
+def _checked_key(key):
+    if not isinstance(key, str) or not 0 < len(key) <= _KEY_LIMIT or not is_plain(key) or " " in key:
+        raise NetError("no usable apiKey")
+    return key
 
 
 def _version(answer):

@@ -29,6 +29,8 @@ def build(product: Path, out: Path, *more: object, app: Path | None = None, lib:
 def test_the_same_input_gives_the_same_bytes(product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lib = tmp_path / "elsewhere" / "lib"
     shutil.copytree(product / "lib", lib)
+    for name in ("boot.py", "main.py"):
+        shutil.copy(product / name, lib.parent)
     build(product, tmp_path / "a.tkr", lib=lib)
     assert (tmp_path / "a.tkr").read_bytes() == (product / "unsigned.tkr").read_bytes()
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1795291998")

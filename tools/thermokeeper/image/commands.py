@@ -13,10 +13,12 @@ from thermokeeper.errors import ToolError
 from thermokeeper.image import builder, nvs
 from thermokeeper.image.describe import describe
 from thermokeeper.image.partitions import FLASH_SIZES, table_for
-from thermokeeper.release import keys
+from thermokeeper.release import authority, keys
 from thermokeeper.release.builder import read_release
 from thermokeeper.release.files import PROJECT, read_bytes, write_bytes
+from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.firmware import read_firmware
+from thermokeeper.release.trust import read_trust
 
 _PATH = click.Path(path_type=Path)
 
@@ -41,6 +43,7 @@ def image_group() -> None:
 @click.option("--product", help="Product in the factory record.  [the release's]")
 @click.option("--service", default="gadgetkeeper", show_default=True, help="The service that the server speaks.")
 @click.option("--plain-http/--no-plain-http", default=False, help="Allow a server without TLS (http://).")
+@click.option("--ca", type=_PATH, help="Certificate of the CA to trust for https (PEM); without it the release's is.")
 @click.option("--wifi", multiple=True, metavar="SSID[:KEY]", help="A network to join; repeat it. No key: an open one.")
 @click.option("--set", "members", multiple=True, metavar="NAME=VALUE", help="A setting of the product; repeat it.")
 @click.option(
@@ -63,6 +66,7 @@ def build(
     product: str | None,
     service: str,
     plain_http: bool,
+    ca: Path | None,
     wifi: tuple[str, ...],
     members: tuple[str, ...],
     flash_size: str,
@@ -86,6 +90,10 @@ def build(
     extra = dict(_member(text) for text in members)
     if plain_http:
         extra["plain_http"] = True
+    if ca:
+        extra["ca"] = authority.for_record(ca)
+    elif server.startswith("https:") and not read_trust(unpack(release.fs)).ca:
+        click.echo("warning: neither --ca nor the release names a CA: the board can reach no https server", err=True)
     pieces = builder.pieces(
         read_firmware(firmware),
         release,

@@ -8,6 +8,7 @@ from keeper import identity, image, release
 from keeper.errors import FactoryError, KeeperError, ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
+from thermokeeper.release import authority
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.firmware import interpreter_of, reader
 
@@ -105,7 +106,9 @@ def _factory(data: bytes) -> dict[str, Any]:
         found = identity.parse(data)
     except FactoryError as error:
         return {"error": str(error)}
-    return {"serial": found.serial, "product": found.product, "service": found.service, "server": found.server}
+    about = {"serial": found.serial, "product": found.product, "service": found.service, "server": found.server}
+    ca = found.extra.get("ca")
+    return about | {"ca": authority.describe(str(ca))} if ca else about
 
 
 def _vfs(data: bytes) -> dict[str, Any]:

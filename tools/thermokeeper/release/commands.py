@@ -13,7 +13,9 @@ from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import available_tables
-from thermokeeper.release import builder, keys
+from thermokeeper.release import authority, builder, keys
+from thermokeeper.release import known as known_releases
+from thermokeeper.release import trust as trusting
 from thermokeeper.release.application import application_files, trust_module
 from thermokeeper.release.files import PROJECT, write_bytes
 from thermokeeper.release.filesystem import pack_smallest, unpack
@@ -59,11 +61,16 @@ def keygen(out: Path, protect: bool) -> None:
 @click.option("--security", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Security version.")
 @click.option("--chip", help="Refuse the firmware if it is for another chip.")
 @click.option("--trust", type=_PATH, multiple=True, help="Public key that may sign the release after this; repeat it.")
+@click.option("--revoke", multiple=True, metavar="KEY", help="Key (file or id) never to be believed again; repeat it.")
+@click.option("--ca", type=_PATH, help="Certificate of the CA that devices trust for https (PEM).")
 @click.option("--no-trust", is_flag=True, help="Build even though nothing can ever replace this release.")
 @click.option("--source", is_flag=True, help="Put .py files in, not compiled ones.")
 @click.option("--compress", is_flag=True, help="Store parts compressed: a third less to download.")
 @click.option("--created", help="UTC time like 2026-11-21T20:13:18Z.  [$SOURCE_DATE_EPOCH, or now]")
 @click.option("--expires", help="UTC time after which devices shouldn't start to install it.")
+@click.option(
+    "--known", type=_PATH, multiple=True, help="Earlier release, or folder of them: what does it cost from there?"
+)
 @click.option("--out", required=True, type=_PATH, help="The release file.")
 def build(
     app: Path,
@@ -73,14 +80,21 @@ def build(
     security: int,
     chip: str | None,
     trust: tuple[Path, ...],
+    revoke: tuple[str, ...],
+    ca: Path | None,
     no_trust: bool,
     source: bool,
     compress: bool,
     created: str | None,
     expires: str | None,
+    known: tuple[Path, ...],
     out: Path,
 ) -> None:
-    """Make an unsigned release file. The same input and --created give the same bytes."""
+    """Make an unsigned release file. The same input and --created give the same bytes.
+
+    Keys are changed by two updates: a release that trusts the old and the new one, then, signed with the new one,
+    a release that revokes the old one.
+    """
     if not trust and not no_trust:
         raise ToolError("a release that trusts no key can never be updated; give --trust KEY.pub.pem (or --no-trust)")
     firmware = read_firmware(app)
@@ -90,7 +104,12 @@ def build(
     if interpreter and interpreter < OLDEST_INTERPRETER:
         wanted = ".".join(map(str, OLDEST_INTERPRETER))
         click.echo(f"warning: {app.name} is {firmware.interpreter}; a real board needs {wanted} or later", err=True)
-    files = application_files(lib, source) | trust_module([keys.load_public(path) for path in trust], source)
+    chosen, told = trusting.chosen(trust, revoke, authority.for_trust(ca) if ca else None)
+    for line in told:
+        click.echo(f"warning: {line}", err=True)
+    earlier = known_releases.read_known(known, but=out)
+    files = application_files(lib, source)
+    files |= trust_module(list(chosen.keys.values()), source, chosen.revoked, chosen.ca)
     data = builder.build(
         firmware.application,
         pack_smallest(files),
@@ -104,6 +123,8 @@ def build(
     )
     write_bytes(out, data)
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
+    if known:
+        _show_updates(earlier, data[: release.HEADER_SIZE])
 
 
 @release_group.command("sign")
@@ -121,18 +142,42 @@ def sign(key_path: Path, file: Path) -> None:
     done = "signed" if signed != data else "signed already, left as it is"
     click.echo(f"{file}: {before.manifest.product} {before.manifest.version} {done}, with key {manifest.key}")
     click.echo(f"release digest: {manifest.digest}")
+    if manifest.key not in trusting.read_trust(unpack(before.fs)).keys:
+        click.echo(
+            f"note: the release itself doesn't trust key {manifest.key}: a device that runs it takes no later release "
+            "of that key. That is right when keys are changed, and only then",
+            err=True,
+        )
 
 
 @release_group.command("inspect")
 @click.option("--trust", type=_PATH, multiple=True, help="Public key to check the signature with; repeat it.")
+@click.option(
+    "--known", type=_PATH, multiple=True, help="Earlier release, or folder of them: what does it cost from there?"
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.argument("file", type=_PATH)
-def inspect(trust: tuple[Path, ...], as_json: bool, file: Path) -> None:
+def inspect(trust: tuple[Path, ...], known: tuple[Path, ...], as_json: bool, file: Path) -> None:
     """Check a release file and show what is in it. With --trust: status 1 if no such key signed it."""
     found = builder.read_release(file)
     moduli = [keys.load_public(path) for path in trust]
     about = describe(found, {release.key_id(modulus): modulus for modulus in moduli} if trust else None)
+    earlier = known_releases.read_known(known, but=file)
+    if known and as_json:
+        about["updates"] = [
+            {
+                "file": str(update.path),
+                "version": update.version,
+                "digest": update.digest,
+                "download_bytes": update.download_bytes,
+                "fetched": list(update.fetched),
+                "refusal": update.refusal,
+            }
+            for update in known_releases.updates(earlier, found.header)
+        ]
     click.echo(json.dumps(about, indent=2) if as_json else _table(about))
+    if known and not as_json:
+        _show_updates(earlier, found.header)
     if trust and about["signature"]["state"] != "good":
         raise ToolError(f"{file}: {about['signature']['text']}")
 
@@ -149,9 +194,16 @@ def describe(found: builder.ReleaseFile, trusted: dict[str, bytes] | None) -> di
             state, text = "good", f"good, by key {manifest.key}"
         except ReleaseError as error:
             state, text = "bad", str(error)
+    files = unpack(found.fs)
+    brought = trusting.read_trust(files)
     return {
         "digest": manifest.digest,
         "manifest": found.fields,
+        "trust": {
+            "keys": sorted(brought.keys),
+            "revoked": list(brought.revoked),
+            "ca": authority.describe(brought.ca) if brought.ca else None,
+        },
         "signature": {"state": state, "text": text},
         "interpreter": interpreter_of(found.app),
         "file_size": manifest.file_size,
@@ -160,7 +212,7 @@ def describe(found: builder.ReleaseFile, trusted: dict[str, bytes] | None) -> di
         "fs_offset": manifest.fs_offset,
         "fits": {name: manifest.slot_size <= table.slot_size for name, table in available_tables().items()},
         "slots": {name: table.slot_size for name, table in available_tables().items()},
-        "files": {name: len(content) for name, content in unpack(found.fs).items()},
+        "files": {name: len(content) for name, content in files.items()},
     }
 
 
@@ -173,6 +225,11 @@ def default_time() -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _show_updates(earlier: list[builder.ReleaseFile], header: bytes) -> None:
+    whole_bytes = release.parse(header).file_size
+    click.echo("\n".join(known_releases.table(known_releases.updates(earlier, header), whole_bytes)))
+
+
 def _ask_passphrase() -> str:
     return os.environ.get(PASSPHRASE_VARIABLE) or click.prompt("Passphrase", hide_input=True)
 
@@ -181,8 +238,14 @@ def _table(about: dict[str, Any]) -> str:
     fields = about["manifest"]
     rows = [(name, str(value)) for name, value in fields.items() if name not in ("parts", "key", "format")]
     rows += [("signature", about["signature"]["text"]), ("digest", about["digest"])]
+    brought = about["trust"]
+    rows += [("trusts", ", ".join(brought["keys"]) or "no key: nothing can ever replace it")]
+    rows += [("revokes", ", ".join(brought["revoked"]))] if brought["revoked"] else []
+    rows += [("CA for https", brought["ca"])] if brought["ca"] else []
     rows += [("MicroPython", about["interpreter"] or "doesn't say its version")]
-    rows += [(part["name"], f"{part['size']} bytes, SHA-256 {part['sha256']}") for part in fields["parts"]]
+    for part in fields["parts"]:
+        stored = f", {part['stored']} in the file" if "stored" in part else ""
+        rows.append((part["name"], f"{part['size']} bytes{stored}, SHA-256 {part['sha256']}"))
     rows += [("file", f"{about['file_size']} bytes"), ("needs", f"a slot of {about['slot_size']} bytes")]
     for name, size in about["slots"].items():
         verdict = f"{size - about['slot_size']} bytes left" if about["fits"][name] else "too small"

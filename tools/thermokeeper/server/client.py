@@ -4,6 +4,7 @@ Whatever goes wrong is a ToolError with one line; a refusal of the server is a `
 """
 
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -34,11 +35,11 @@ class Refused(ToolError):
 
 
 class _Client:
-    def __init__(self, url: str, header: str, token: str) -> None:
+    def __init__(self, url: str, header: str, token: str, ca: Path | None) -> None:
         try:
-            # plain http needs no certificates, and loading them takes longer than a call; redirects aren't followed
-            secure = not url.lower().startswith("http://")
-            self._http = httpx.Client(base_url=url, headers={header: token}, timeout=_TIMEOUT, verify=secure)
+            # redirects aren't followed
+            verify = _trusted(url, ca)
+            self._http = httpx.Client(base_url=url, headers={header: token}, timeout=_TIMEOUT, verify=verify)
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise ToolError(f"the server's address or the token is not one: {error}") from None
         self.url = url
@@ -65,6 +66,8 @@ class _Client:
         except httpx.TimeoutException:
             raise ToolError(f"the server at {self.url} does not answer in time") from None
         except httpx.TransportError as error:
+            if (fault := _certificate_fault(error)) is not None:
+                raise ToolError(f"the server at {self.url} isn't trusted ({fault}); give its CA with --ca") from None
             reason = str(error) or type(error).__name__
             hint = "start one with `thermokeeper server run`, or name it with --server"
             raise ToolError(f"no server at {self.url} ({reason}); {hint}") from None
@@ -96,10 +99,13 @@ class _Client:
 
 
 class VendorClient(_Client):
-    """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`)."""
+    """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
-    def __init__(self, url: str, token: str) -> None:
-        super().__init__(url, "X-VendorToken", token)
+    ca: file with the certificates to trust for https, in place of the system's.
+    """
+
+    def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
+        super().__init__(url, "X-VendorToken", token, ca)
 
     # templates and versions
 
@@ -266,8 +272,8 @@ class VendorClient(_Client):
 
 
 class OwnerClient(_Client):
-    def __init__(self, url: str, token: str) -> None:
-        super().__init__(url, "X-OwnerToken", token)
+    def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
+        super().__init__(url, "X-OwnerToken", token, ca)
 
     def claim(self, number: str, name: str | None = None) -> schemas.OwnedThing:
         body = _request(schemas.ClaimRequest, serial_number=number, name=name)
@@ -306,6 +312,29 @@ def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
             return item
     names = ", ".join(item.name for item in found[:10]) or "none"
     raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
+
+
+def _trusted(url: str, ca: Path | None) -> ssl.SSLContext | bool:
+    """What httpx is to verify with. Plain http needs no certificates, and loading them takes longer than a call."""
+    if url.lower().startswith("http://"):
+        return False
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise ToolError(f"{ca} isn't the certificate of a CA in PEM form") from None
+    except OSError as error:
+        raise ToolError(f"{ca} can't be read: {error.strerror}") from None
+
+
+def _certificate_fault(error: BaseException | None) -> str | None:
+    """Why the server's certificate was refused, if that is what went wrong."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or "its certificate is refused"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _segment(text: str) -> str:

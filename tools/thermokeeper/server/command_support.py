@@ -39,6 +39,16 @@ def _server_option(function: Function) -> Function:
     )(function)
 
 
+def _ca_option(function: Function) -> Function:
+    return click.option(
+        "--ca",
+        type=FILE,
+        envvar="THERMOKEEPER_CA",
+        show_envvar=True,
+        help="Certificate of the CA to trust for https; by default that of a server run here with its default folder.",
+    )(function)
+
+
 def _json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
 
@@ -47,6 +57,7 @@ def vendor_call(function: Function) -> Function:
     """Give a command the options of the vendor's side; it is called with a VendorClient first."""
 
     @_server_option
+    @_ca_option
     @click.option(
         "--vendor-token",
         envvar="THERMOKEEPER_VENDOR_TOKEN",
@@ -62,10 +73,12 @@ def vendor_call(function: Function) -> Function:
     )
     @_json_option
     @functools.wraps(function)
-    def command(url: str, vendor_token: str | None, vendor_token_file: Path | None, **arguments: Any) -> None:
+    def command(
+        url: str, ca: Path | None, vendor_token: str | None, vendor_token_file: Path | None, **arguments: Any
+    ) -> None:
         from thermokeeper.server.client import VendorClient
 
-        with VendorClient(url, _token(vendor_token, vendor_token_file)) as client:
+        with VendorClient(url, _token(vendor_token, vendor_token_file), ca or _ca_of(url)) as client:
             function(client, **arguments)
 
     return command
@@ -73,6 +86,7 @@ def vendor_call(function: Function) -> Function:
 
 def owner_call(function: Function) -> Function:
     @_server_option
+    @_ca_option
     @click.option(
         "--owner-token",
         envvar="THERMOKEEPER_OWNER_TOKEN",
@@ -82,11 +96,11 @@ def owner_call(function: Function) -> Function:
     )
     @_json_option
     @functools.wraps(function)
-    def command(url: str, owner_token: str, **arguments: Any) -> None:
+    def command(url: str, ca: Path | None, owner_token: str, **arguments: Any) -> None:
         from thermokeeper.server.client import OwnerClient
         from thermokeeper.server.settings import check_token
 
-        with OwnerClient(url, check_token(owner_token, "--owner-token")) as client:
+        with OwnerClient(url, check_token(owner_token, "--owner-token"), ca or _ca_of(url)) as client:
             function(client, **arguments)
 
     return command
@@ -101,6 +115,21 @@ def _token(token: str | None, file: Path | None) -> str:
     if file is None and not path.exists():
         raise ToolError("whose token? give --vendor-token-file, or set THERMOKEEPER_VENDOR_TOKEN")
     return read_token(path)
+
+
+def _ca_of(url: str) -> Path | None:
+    """The CA of a server that was run here with its default folder, for an https server on this host."""
+    from urllib.parse import urlsplit
+
+    from thermokeeper.server.tls import CA_FILE, FOLDER
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None  # no address at all: whoever opens it will say so
+    path = default_data() / FOLDER / CA_FILE
+    here = parts.scheme == "https" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return path if here and path.exists() else None
 
 
 # -- output ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from thermokeeper.errors import ToolError
 from thermokeeper.server.catalog_commands import product, serial, template, version
 from thermokeeper.server.command_support import DEFAULT_PORT, FILE, default_data
 from thermokeeper.server.fleet_commands import owner, thing
@@ -42,6 +43,10 @@ def server() -> None:
     help="Database URL, such as postgresql://user:password@host/name.  [default: SQLite in the data folder]",
 )
 @click.option("--vendor-token-file", type=FILE, help="File that keeps the vendor token.  [default: DATA/vendor-token]")
+@click.option(
+    "--tls", is_flag=True, help="Serve https, with a CA that is made on the first start and kept in DATA/tls."
+)
+@click.option("--name", "names", multiple=True, help="With --tls: a further name or address of this server; repeat it.")
 @click.option("--behind-proxy", metavar="ADDRESS", help="A reverse proxy whose X-Forwarded-For tells who calls.")
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 def run(
@@ -50,6 +55,8 @@ def run(
     data: Path | None,
     database_url: str | None,
     vendor_token_file: Path | None,
+    tls: bool,
+    names: tuple[str, ...],
     behind_proxy: str | None,
     quiet: bool,
 ) -> None:
@@ -61,19 +68,30 @@ def run(
     \b
     Example: a server for devices in this network, on port 8000
       thermokeeper server run --host 0.0.0.0 --port 8000 --data ./server
+
+    \b
+    Example: the same with https; boards get its CA with `image build --ca ./server/tls/ca.pem`
+      thermokeeper server run --host 0.0.0.0 --port 8000 --data ./server --tls --name 192.168.1.20
     """
     import uvicorn
 
     from thermokeeper.server.local import configuration, listen, url_of
     from thermokeeper.server.settings import TOKEN_FILE, Settings, vendor_token
+    from thermokeeper.server.tls import prepare
 
+    if names and not tls:
+        raise ToolError("--name is for the certificate of a server with --tls")
     data = data or default_data()
     token, made = vendor_token(data, vendor_token_file)
     settings = Settings(data, token, database_url)
-    config = configuration(settings, access_log=not quiet, log_level="info", proxy=behind_proxy)
+    files = prepare(data, host, names) if tls else None
+    config = configuration(settings, access_log=not quiet, log_level="info", proxy=behind_proxy, tls=files)
     listening = listen(host, port)
-    url = url_of(listening)
+    url = url_of(listening, tls)
     click.echo(f"Thermokeeper server at {url} (its calls: {url}/docs), data in {data}")
+    if files:
+        click.echo(f"CA for `image build --ca` and `--ca` of other commands: {files.ca}")
+        click.echo(f"its certificate is for {', '.join(files.names)}; more with --name")
     if made:
         click.echo(f"vendor token, shown this once: {token}")
     click.echo(f"vendor token kept in {vendor_token_file or data / TOKEN_FILE}; Ctrl-C stops")

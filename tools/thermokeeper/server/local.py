@@ -11,6 +11,7 @@ import uvicorn
 from thermokeeper.errors import ToolError
 from thermokeeper.server.app import create_app
 from thermokeeper.server.settings import Settings, check_token, vendor_token
+from thermokeeper.server.tls import TlsFiles, prepare
 
 _START_LIMIT_S = 30
 _STOP_LIMIT_S = 5
@@ -35,16 +36,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, tls: bool = False) -> str:
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def configuration(settings: Settings, *, access_log: bool, log_level: str, proxy: str | None = None) -> uvicorn.Config:
+def configuration(
+    settings: Settings, *, access_log: bool, log_level: str, proxy: str | None = None, tls: TlsFiles | None = None
+) -> uvicorn.Config:
     """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken."""
     return uvicorn.Config(
         create_app(settings),
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
         ws="none",
         access_log=access_log,
         log_level=log_level,
@@ -72,7 +78,7 @@ class LocalServer:
     """A server in a thread of this process: `with LocalServer(folder) as server: server.url`.
 
     It can be started and stopped again; it keeps its port. `settings` replaces the defaults (data folder, database
-    and token given here win).
+    and token given here win). `tls`: https, with a CA of its own in `ca_path`.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class LocalServer:
         database_url: str | None = None,
         token: str | None = None,
         settings: Settings | None = None,
+        tls: bool = False,
     ) -> None:
         self.vendor_token = check_token(token, "LocalServer") if token else vendor_token(data_dir)[0]
         base = settings or Settings(data_dir, self.vendor_token)
@@ -96,6 +103,8 @@ class LocalServer:
         self.host = host
         self.port = port
         self.url = ""
+        self._tls = prepare(data_dir, host) if tls else None
+        self.ca_path = self._tls.ca if self._tls else None
         self._server: _AnnouncedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -104,12 +113,14 @@ class LocalServer:
             raise RuntimeError("the server runs already")
         listening = listen(self.host, self.port)
         try:
-            server = _AnnouncedServer(configuration(self.settings, access_log=False, log_level="warning"))
+            server = _AnnouncedServer(
+                configuration(self.settings, access_log=False, log_level="warning", tls=self._tls)
+            )
         except ToolError:
             listening.close()
             raise
         self.port = listening.getsockname()[1]
-        self.url = url_of(listening)
+        self.url = url_of(listening, self._tls is not None)
         self._server = server
         self._thread = threading.Thread(target=server.run, args=([listening],), name="server", daemon=True)
         self._thread.start()

@@ -73,6 +73,7 @@ class Board:
 
     runtime: "micropython" (a process), "cpython" (here) or "cpython-process". heap: limit of the MicroPython heap.
     virtual_time (only "cpython"): sleeping takes no time; watchdog and clock go by the board's own time.
+    speed (only processes): so many times faster than the host's goes the board's time; but not a wait for a socket.
     sources (only "cpython"): host folders whose files stand for equal ones in flash, so that coverage can be measured.
     """
 
@@ -83,18 +84,22 @@ class Board:
         runtime: str = "micropython",
         heap: str = "256k",
         virtual_time: bool = False,
+        speed: int = 1,
         sources: Sequence[Path] = (),
     ) -> None:
         if runtime not in ("micropython", "cpython", "cpython-process"):
             raise ToolError(f"no runtime `{runtime}`: micropython, cpython or cpython-process")
         if virtual_time and runtime != "cpython":
             raise ToolError("virtual time needs the runtime cpython")
+        if speed != 1 and runtime == "cpython":
+            raise ToolError("another speed needs a runtime in a process of its own; cpython has virtual time")
         self.flash = Path(flash)
         check_flash(self.flash)
         self.world = world or World()
         self.runtime = runtime
         self.heap = heap
         self.virtual_time = virtual_time
+        self.speed = speed
         self.sources = tuple(Path(source) for source in sources)
         self.operations: list[Operation] = []  # every flash operation since this object was made
         self.outcome = "never run"  # kind of the last event
@@ -157,10 +162,16 @@ class Board:
         self._until = until
         self._stop = None
         self._started_s = time.monotonic()
+        self._origin_s = time.time()
         self._rtc, self._clock = b"", None
         self._skipped_ms = 0.0  # what virtual time has skipped since power on
         limit_s = min(
-            (limit for limit in (wall_s, None if self.virtual_time else for_s) if limit is not None), default=None
+            (
+                limit
+                for limit in (wall_s, None if self.virtual_time or for_s is None else for_s / self.speed)
+                if limit is not None
+            ),
+            default=None,
         )
         deadline = _Deadline(limit_s, lambda: self._halt("time")) if limit_s is not None else None
         self._until_ms = time.monotonic_ns() // 1_000_000 + int(for_s * 1000) if self.virtual_time and for_s else None
@@ -271,7 +282,7 @@ class Board:
         if self.virtual_time:
             self._skipped_ms += duration_ms
             return
-        end_s = time.monotonic() + duration_ms / 1000
+        end_s = time.monotonic() + duration_ms / 1000 / self.speed
         while not self._stop and time.monotonic() < end_s:
             time.sleep(min(_POLL_S, max(0.0, end_s - time.monotonic())))
 
@@ -407,6 +418,8 @@ class _ProcessLife(_Life):
             "TK_SIM_OPERATIONS": str(len(board.operations)),
             "TK_SIM_RTC": board._rtc.hex(),
             "TK_SIM_CLOCK": "" if board._clock is None else str(board._clock),
+            "TK_SIM_SPEED": str(board.speed),
+            "TK_SIM_ORIGIN": str(board._origin_s),
         }
         if board.runtime == "micropython":
             environment["MICROPYPATH"] = f"{shimcode.compiled_folder()}:.frozen"
@@ -437,7 +450,7 @@ class _ProcessLife(_Life):
                     for line in _lines(told):
                         word, _, rest = line.partition(" ")
                         if word == "wdt":
-                            wdt_s, fed_s = int(rest) / 1000, time.monotonic()
+                            wdt_s, fed_s = int(rest) / 1000 / board.speed, time.monotonic()
                         elif word == "fed":
                             fed_s = time.monotonic()
                         elif word in _ENDS:
@@ -458,7 +471,7 @@ class _ProcessLife(_Life):
         status = process.wait()
         if at_repl and wdt_s and not board._stop:
             # Nobody feeds the watchdog at the prompt.
-            board._sleep(int(max(0.0, fed_s + wdt_s - time.monotonic()) * 1000))
+            board._sleep(int(max(0.0, fed_s + wdt_s - time.monotonic()) * 1000 * board.speed))
             return "watchdog"
         return end or f"panic: the interpreter ended with status {status}"
 

@@ -66,6 +66,10 @@ class _LifeOver(BaseException):
     """Raised into device code where a board would stop dead. Not an Exception: `except Exception` doesn't see it."""
 
 
+def _interrupt(thread: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_LifeOver))
+
+
 @functools.lru_cache(maxsize=512)
 def _compile(source: bytes, name: str) -> CodeType:
     return compile(source, name, "exec", dont_inherit=True)
@@ -152,6 +156,7 @@ class Sandbox:
         self._thread = 0
         self._lock = threading.Lock()
         self._halted = threading.Event()
+        self._interrupted = False
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
         self._say = say
         self._console = Console(say)
@@ -218,7 +223,15 @@ class Sandbox:
             thread, self._thread = self._thread, 0
         if not thread:
             return
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+        if self._interrupted:
+            # Taken back it would leave CPython looking for it at every step, for ever: slow, and endless under a
+            # profiler. So this one, or the one that is still under way, is waited for.
+            try:
+                _interrupt(thread)
+                while True:
+                    pass
+            except _LifeOver:
+                pass
         self._console.end()
         self._hardware.over = self._hardware.over or "off"
         for opened in list(self._sockets):
@@ -238,7 +251,8 @@ class Sandbox:
             if thread:
                 self._hardware.over = self._hardware.over or "off"
             if thread and thread != threading.get_ident():
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_LifeOver))
+                self._interrupted = True
+                _interrupt(thread)
         if thread == threading.get_ident():
             raise _LifeOver
 

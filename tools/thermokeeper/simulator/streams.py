@@ -294,7 +294,7 @@ class DeflateIO:
                 self._rest = self._decompressor.unconsumed_tail
                 if part:
                     return bytes(part)
-                if not self._rest:
+                if not self._rest and not self._decompressor.eof:
                     self._rest = self._stream.read(1)
                     if not self._rest:
                         raise EOFError

@@ -56,6 +56,8 @@ class Board:
         self.virtual = False
         self.judge = False  # whether the watchdog is judged here, and not by the runner
         self.until_ms = None  # when the runner wants to stop, by `now_ms`
+        self.speed = 1  # how much faster than the host's this board's time goes
+        self.origin = 0.0  # since when (time.time(), at power-on)
         self.heap_base = 0
         self.heap_peak = 0
         self.wdt_ms = 0
@@ -93,7 +95,7 @@ class Board:
 
     def now_ms(self):
         """Milliseconds since some moment; what virtual time skipped counts."""
-        return _monotonic_ms() + int(self.skipped_ms)
+        return _monotonic_ms() * self.speed + int(self.skipped_ms)
 
     def wait_ms(self, duration_ms):
         """Let time pass."""
@@ -107,13 +109,14 @@ class Board:
             self.alive()
             return
         while duration_ms > 0:
-            time.sleep(min(duration_ms, _SLICE_MS) / 1000)
-            duration_ms -= _SLICE_MS
+            time.sleep(min(duration_ms / self.speed, _SLICE_MS) / 1000)
+            duration_ms -= _SLICE_MS * self.speed
             self.alive()
 
     def host_time(self):
         """What a right clock says, in seconds since 1970."""
-        return time.time() + self.skipped_ms / 1000
+        now = time.time()
+        return now + (now - self.origin) * (self.speed - 1) + self.skipped_ms / 1000
 
     def unix_time(self):
         """What the board's clock says, in seconds since 1970; far off until something sets it."""
@@ -354,7 +357,7 @@ def from_environment():
 
     clock = os.getenv("TK_SIM_CLOCK")
     flash = open(path, "r+b", 0)
-    return Board(
+    found = Board(
         flash,
         tell,
         end,
@@ -365,3 +368,6 @@ def from_environment():
         binascii.unhexlify(os.getenv("TK_SIM_RTC") or ""),
         int(clock) if clock else None,
     )
+    found.speed = int(os.getenv("TK_SIM_SPEED") or 1)
+    found.origin = float(os.getenv("TK_SIM_ORIGIN") or 0)
+    return found

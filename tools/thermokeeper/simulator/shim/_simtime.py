@@ -12,7 +12,7 @@ if not hasattr(_host, "monotonic_ns"):
     from time import ticks_add, ticks_cpu, ticks_diff, ticks_us
 
     def ticks_ms():
-        return _host.ticks_ms()
+        return _sim.board().now_ms()
 
     _UTC = _mktime(_gmtime(86400)) - 86400  # what the host's zone adds
 else:

@@ -1,0 +1,246 @@
+"""Compressed parts: what the host packs a device unpacks, on both runtimes; damage is named, and memory is bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keeper import inflate
+from keeper.errors import NetError, ReleaseError
+from thermokeeper.errors import ToolError
+from thermokeeper.release import compression
+from thermokeeper.simulator import streams
+
+CHUNK = compression.CHUNK_SIZE
+LIB = Path(inflate.__file__).resolve().parents[1]
+BLOCK = 4096
+
+# Takes packed parts apart as the installer does: `unpack.py FILE`; the file has rows of u32 size, u32 packed size and
+# packed bytes. For each it prints the SHA-256 of the part, or the error; then the most memory that was in use.
+UNPACK = """
+import binascii, gc, hashlib, struct, sys
+from keeper.errors import NetError, ReleaseError
+from keeper.inflate import Chunks
+
+class Download:
+    def __init__(self, file, size):
+        self.file, self.left = file, size
+    def fill(self, view):
+        if len(view) > self.left or self.file.readinto(view) != len(view):
+            raise NetError("ended")
+        self.left -= len(view)
+
+block = memoryview(bytearray(4096))
+file = open(sys.argv[1], "rb")
+most = 0
+gc.collect()
+base = gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
+while True:
+    head = file.read(8)
+    if not head:
+        break
+    size, packed = struct.unpack("<II", head)
+    start = file.tell()
+    download = Download(file, packed)
+    chunks = Chunks(download)
+    digest = hashlib.sha256()
+    said = None
+    try:
+        done = taken = 0
+        while done < size:
+            count = min(4096, size - done)
+            piece = block[:count]
+            chunks.fill(piece)
+            taken += chunks.taken()
+            digest.update(piece)
+            done += count
+            gc.collect()
+            most = max(most, gc.mem_alloc() - base) if base else 0
+        said = str(binascii.hexlify(digest.digest()), "ascii") if taken == packed else "left over"
+    except (NetError, ReleaseError) as error:
+        said = error.__class__.__name__
+    print(said)
+    file.seek(start + packed)
+print("most", most)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _deflate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CPython has no module deflate; the simulator's stands for it."""
+    modules = streams.modules(lambda: True, lambda: None, set())
+    monkeypatch.setitem(sys.modules, "deflate", modules["deflate"])
+
+
+class Download:
+    """What the installer gives keeper.inflate."""
+
+    def __init__(self, data: bytes) -> None:
+        self.file = io.BytesIO(data)
+
+    def fill(self, view: memoryview) -> None:
+        if self.file.readinto(view) != len(view):
+            raise NetError("the release ended after a part of it")
+
+
+def on_cpython(packed: bytes, size: int) -> str:
+    """What the device's own module makes of a packed part here: SHA-256, or the kind of error."""
+    download = Download(packed)
+    chunks = inflate.Chunks(download)
+    digest = hashlib.sha256()
+    done = taken = 0
+    try:
+        while done < size:
+            piece = memoryview(bytearray(min(BLOCK, size - done)))
+            chunks.fill(piece)
+            taken += chunks.taken()
+            digest.update(piece)
+            done += len(piece)
+    except (NetError, ReleaseError) as error:
+        return type(error).__name__
+    return digest.hexdigest() if taken == len(packed) else "left over"
+
+
+def on_micropython(folder: Path, parts: list[tuple[bytes, int]], heap: str = "256k") -> tuple[list[str], int]:
+    """The same on MicroPython for many parts, and the most memory that was in use."""
+    (folder / "unpack.py").write_text(UNPACK)
+    rows = b"".join(struct.pack("<II", size, len(packed)) + packed for packed, size in parts)
+    (folder / "parts").write_bytes(rows)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("micropython"), "-X", f"heapsize={heap}", "unpack.py", "parts"],
+        cwd=folder,
+        env={**os.environ, "MICROPYPATH": f".frozen:{LIB}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *lines, last = done.stdout.splitlines()
+    return lines, int(last.split()[1])
+
+
+def on_host(packed: bytes, size: int) -> str:
+    """What `release inspect` makes of it."""
+    try:
+        return hashlib.sha256(compression.unpack(packed, size)).hexdigest()
+    except ToolError:
+        return "ToolError"
+
+
+def samples() -> Iterator[bytes]:
+    """Parts of every kind and of awkward sizes."""
+    chance = random.Random(20261121)
+    text = Path(inflate.__file__).read_bytes()
+    for size in (1, 15, 16, CHUNK - 1, CHUNK, CHUNK + 1, BLOCK, BLOCK + 16, 3 * BLOCK, 40_000):
+        yield bytes(size)
+        yield chance.randbytes(size)
+        yield (text * (size // len(text) + 1))[:size]
+        yield bytes(chance.choice((0, 0, 0, 255, 7)) for _ in range(size))
+        yield (chance.randbytes(CHUNK) + bytes(CHUNK)) * (size // (2 * CHUNK)) + b"end"
+
+
+@given(st.binary(max_size=3 * CHUNK + 5) | st.lists(st.sampled_from([b"\0" * 300, b"abc", b"\xff"])).map(b"".join))
+def test_what_the_host_packs_host_and_device_unpack(data: bytes) -> None:
+    packed = compression.pack(data)
+    assert compression.unpack(packed, len(data)) == data
+    assert on_cpython(packed, len(data)) == hashlib.sha256(data).hexdigest()
+    assert len(packed) <= len(data) + 2 * (len(data) // CHUNK + 1)
+
+
+def test_micropython_unpacks_the_same(tmp_path: Path) -> None:
+    parts = list(samples())
+    lines, _ = on_micropython(tmp_path, [(compression.pack(part), len(part)) for part in parts])
+    assert lines == [hashlib.sha256(part).hexdigest() for part in parts]
+
+
+def damaged() -> Iterator[tuple[bytes, int]]:
+    """Packed parts that are not what they should be, and what each should stand for."""
+    chance = random.Random(4)
+    text = Path(inflate.__file__).read_bytes()
+    plain = (text * 8)[: 3 * BLOCK]
+    packed = compression.pack(plain)
+    size = len(plain)
+    for cut in (0, 1, 2, 3, 200, len(packed) // 2, len(packed) - 1):
+        yield packed[:cut], size  # cut off
+    yield packed + b"x", size  # too long
+    yield packed, size - 16  # stands for more than it should
+    yield packed, size + 16
+    for length in (0, 1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 0x7FFF, 0xFFFF):  # length fields at their limits
+        yield struct.pack("<H", length) + packed[2:], size
+    raw = compression.pack(chance.randbytes(size))
+    yield raw[: len(raw) // 2] + raw, size
+    # deflate data that never ends, that says more or less than a chunk stands for, of other windows and kinds
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS)
+    for content in (
+        bomb.compress(bytes(1_000_000)) + bomb.flush(),
+        _deflated(bytes(CHUNK - 1)),
+        _deflated(bytes(CHUNK + 1)),
+        _deflated(bytes(CHUNK))[:-1],
+        zlib.compress(bytes(CHUNK)),
+        b"\x03\x00",
+        b"\x07",  # a kind of block that doesn't exist
+        b"\x00" * 40,
+        b"\xff" * 40,
+        b"\x01\xff\xff\x00\x00" + bytes(60),  # stored, longer than what follows
+    ):
+        chunk = content[: CHUNK - 1]
+        yield struct.pack("<H", len(chunk)) + chunk, CHUNK
+    for _ in range(250):
+        wrong = bytearray(packed)
+        for _ in range(chance.choice((1, 1, 1, 3, 40))):
+            wrong[chance.randrange(len(wrong))] ^= 1 << chance.randrange(8)
+        yield bytes(wrong), size
+    for _ in range(150):
+        chunk = chance.randbytes(chance.randrange(1, CHUNK))
+        yield struct.pack("<H", len(chunk)) + chunk, CHUNK
+
+
+def _deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS)
+    return packer.compress(data) + packer.flush()
+
+
+def test_damage_is_an_error_of_the_librarys_own_or_shows_in_the_hash_on_every_runtime(tmp_path: Path) -> None:
+    parts = list(damaged())
+    there, most = on_micropython(tmp_path, parts, heap="128k")
+    here = [on_cpython(packed, size) for packed, size in parts]
+    host = [on_host(packed, size) for packed, size in parts]
+    text = Path(inflate.__file__).read_bytes()
+    good = hashlib.sha256((text * 8)[: 3 * BLOCK]).hexdigest()
+    for name, said in (("MicroPython", there), ("CPython", here)):
+        odd = [line for line in said if line not in ("NetError", "ReleaseError", "left over") and len(line) != 64]
+        assert odd == [], name
+        assert good not in said, name
+        assert len(said) == len(parts)
+    assert good not in host
+    # The inflaters need not find the same faults; but what one of them takes whole, the others read alike.
+    for one, other, third in zip(there, here, host, strict=True):
+        whole = {said for said in (one, other, third) if len(said) == 64}
+        assert len(whole) <= 1
+    assert most < 24 * 1024
+
+
+def test_the_memory_does_not_depend_on_the_size_of_the_part(tmp_path: Path) -> None:
+    text = Path(inflate.__file__).read_bytes()
+    small, large = ((text * 400)[: count * BLOCK] for count in (4, 100))
+    used = [on_micropython(tmp_path, [(compression.pack(part), len(part))])[1] for part in (small, large)]
+    assert used[1] < used[0] + 2048 and used[1] < 24 * 1024
+
+
+@given(st.binary(max_size=2 * CHUNK), st.integers(0, 3 * CHUNK))
+def test_any_bytes_are_unpacked_or_refused(data: bytes, size: int) -> None:
+    on_host(data, size)
+    on_cpython(data, size)

@@ -1,0 +1,267 @@
+"""What stands between a board and its server: it notes every request, and answers some of them itself, badly.
+
+Plain HTTP/1.1 with one request for each connection, as the boards of these tests talk. Without a rule a request goes
+to the server and its answer comes back, byte by byte as it was.
+
+    front.on("GET .*/target-version", status(503, {"Retry-After": "7"}), times=2)
+    front.asked("PUT .*/version")           the requests that match, so far
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+LIMIT_S = 30
+_BLOCK = 16384
+
+
+@dataclass
+class Request:
+    """One request; `line` is its method and path."""
+
+    line: str
+    headers: dict[str, str]
+    raw: bytes
+    at_s: float = field(default_factory=time.monotonic)
+
+
+Reply = Callable[["Exchange"], None]
+
+
+@dataclass
+class Exchange:
+    """What a reply has to work with: the request, the board's socket, and a way to the server."""
+
+    request: Request
+    board: socket.socket
+    server: tuple[str, int] | None
+    ended: threading.Event
+
+    def send(self, data: bytes) -> None:
+        self.board.sendall(data)
+
+    def answer_of_server(self) -> bytes:
+        """The server's whole answer."""
+        parts = []
+        with self.connect() as upstream:
+            while data := upstream.recv(_BLOCK):
+                parts.append(data)
+        return b"".join(parts)
+
+    def connect(self) -> socket.socket:
+        if self.server is None:
+            raise OSError("there is no server behind this front")
+        upstream = socket.create_connection(self.server, LIMIT_S)
+        upstream.sendall(self.request.raw)
+        return upstream
+
+    def board_is_there(self, wait_s: float) -> bool:
+        """Wait a little; False once the board has closed its end."""
+        if self.ended.is_set():
+            return False
+        readable, _, _ = select.select([self.board], [], [], wait_s)
+        return not readable or bool(self.board.recv(1))
+
+
+def pass_on(exchange: Exchange) -> None:
+    """The server's own answer."""
+    with exchange.connect() as upstream:
+        while data := upstream.recv(_BLOCK):
+            exchange.send(data)
+
+
+def says(data: bytes) -> Reply:
+    """These bytes and nothing else."""
+    return lambda exchange: exchange.send(data)
+
+
+def status(code: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Reply:
+    """An answer with this status."""
+    lines = [f"HTTP/1.1 {code} of a test", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return says("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+
+def json_body(text: str) -> Reply:
+    return status(200, {"Content-Type": "application/json"}, text.encode())
+
+
+def cut_after(size: int) -> Reply:
+    """The server's answer, but the connection ends after so many bytes of it; below 0: so many before its end."""
+    return lambda exchange: exchange.send(exchange.answer_of_server()[:size])
+
+
+def slowly(over_s: float) -> Reply:
+    """The server's answer, spread over so many seconds."""
+
+    def reply(exchange: Exchange) -> None:
+        answer = exchange.answer_of_server()
+        pieces = max(1, int(over_s / 0.05))
+        size = len(answer) // pieces + 1
+        for start in range(0, len(answer), size):
+            exchange.send(answer[start : start + size])
+            if not exchange.board_is_there(0.05):
+                return
+
+    return reply
+
+
+def late(by_s: float) -> Reply:
+    """The server's answer, after a while."""
+
+    def reply(exchange: Exchange) -> None:
+        if exchange.board_is_there(by_s):
+            pass_on(exchange)
+
+    return reply
+
+
+def silence(exchange: Exchange) -> None:
+    """Nothing, for as long as the board waits."""
+    while exchange.board_is_there(0.2):
+        pass
+
+
+class Hold:
+    """Keeps a request waiting until `let_go`; then the server answers it."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Event()
+        self._go = threading.Event()
+
+    def __call__(self, exchange: Exchange) -> None:
+        self._arrived.set()
+        if self._go.wait(LIMIT_S):
+            pass_on(exchange)
+
+    def wait(self) -> None:
+        """Until a request is held."""
+        assert self._arrived.wait(LIMIT_S), "the request that is to be held never came"
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+@dataclass(eq=False)
+class Rule:
+    pattern: re.Pattern[str]
+    reply: Reply
+    left: int | None
+
+
+class Front:
+    """`with Front(server_url) as front:`; the board is to call `front.url`. Without a server only rules answer."""
+
+    def __init__(self, server_url: str = "") -> None:
+        parts = urlsplit(server_url)
+        self._server = (parts.hostname, parts.port) if parts.hostname and parts.port else None
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._port = self._listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.requests: list[Request] = []
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Front:
+        self._serve(self._listening)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._close()
+
+    def on(self, pattern: str, reply: Reply, times: int | None = None) -> Rule:
+        """From now on `reply` answers requests whose method and path match, so many of them; the newest rule wins."""
+        rule = Rule(re.compile(pattern), reply, times)
+        with self._lock:
+            self._rules.insert(0, rule)
+        return rule
+
+    def off(self, rule: Rule) -> None:
+        """End a rule."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._rules.remove(rule)
+
+    def asked(self, pattern: str) -> list[Request]:
+        """The requests so far that match."""
+        return [request for request in list(self.requests) if re.match(pattern, request.line)]
+
+    def forget(self) -> None:
+        """Begin a new list of requests."""
+        self.requests.clear()
+
+    def down(self) -> None:
+        """Refuse connections. The port stays ours: bound, and nobody listens."""
+        self._close()
+        self._listening = socket.socket()
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listening.bind(("127.0.0.1", self._port))
+
+    def up(self) -> None:
+        """Accept connections again."""
+        self._listening.listen()
+        self._serve(self._listening)
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self._listening.close()
+
+    def _serve(self, listening: socket.socket) -> None:
+        threading.Thread(target=self._accept, args=(listening,), name="front", daemon=True).start()
+
+    def _accept(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                board, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._exchange, args=(board,), name="front's connection", daemon=True).start()
+
+    def _exchange(self, board: socket.socket) -> None:
+        # A board may go away, or lose its power, in the middle of anything: that is no trouble of the front.
+        with contextlib.suppress(OSError), board:
+            board.settimeout(LIMIT_S)
+            request = _read(board)
+            if request is None:
+                return
+            with self._lock:
+                self.requests.append(request)
+                reply = self._choose(request)
+            reply(Exchange(request, board, self._server, self._ended))
+
+    def _choose(self, request: Request) -> Reply:
+        for rule in self._rules:
+            if rule.left != 0 and rule.pattern.match(request.line):
+                if rule.left is not None:
+                    rule.left -= 1
+                return rule.reply
+        return pass_on
+
+
+def _read(board: socket.socket) -> Request | None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = board.recv(_BLOCK)
+        if not piece:
+            return None
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+    while len(body) < int(headers.get("content-length", "0")):
+        piece = board.recv(_BLOCK)
+        if not piece:
+            return None
+        body += piece
+        data += piece
+    return Request(lines[0].rsplit(" ", 1)[0], headers, data)
