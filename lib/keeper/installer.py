@@ -183,10 +183,9 @@ class Installer:
 
 def _twin(have, part):
     """The part of the running release with the same content, or None."""
-    if have:
-        for other in have.parts:
-            if other.sha256 == part.sha256 and other.size == part.size:
-                return other
+    for other in have.parts if have else ():
+        if other.sha256 == part.sha256 and other.size == part.size:
+            return other
     return None
 
 

@@ -25,7 +25,8 @@ class Lifecycle:
     activation, ledger, policy, slots, installer: the objects of these modules; cloud: a driver of `keeper.clouds`.
     product: an object with `healthy()`: "" when it works, else what is still missing (asked when the server was
     reached); `last_words()`: why the board started, and what the boot before it had to say; `before_reset()`: delivers
-    what a reset would lose; `reset()`: restarts the board, doesn't return.
+    what a reset would lose, or raises NetError, then the update is tried again later; `reset()`: restarts the board,
+    doesn't return.
     """
 
     def __init__(self, activation, ledger, policy, slots, installer, cloud, product, sync_ms=900_000):
@@ -40,6 +41,7 @@ class Lifecycle:
         self._backoff = Backoff(_RETRY_BASE_MS, _RETRY_CAP_MS)
         self._due_ms = time.ticks_ms()
         self._last_note = None
+        self.asked_ms = None
         self._running = None
         self._on_trial = False
 
@@ -80,15 +82,24 @@ class Lifecycle:
             pause_ms = self._pause_after("there is not enough memory just now")
         self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
 
+    def active(self):
+        """Whether there is a key to call the server with."""
+        return self._activation.active()
+
     def send(self, event, points):
-        """Deliver datapoints [(value, at or None)]; True when the server has them. Never raises a KeeperError."""
-        if not self._activation.active():
+        """Deliver datapoints [(value, at or None)]; True when the server has them. Never raises a KeeperError.
+
+        `asked_ms` is then the pause that the server wants before the next try, or None.
+        """
+        self.asked_ms = None
+        if not self.active():
             return False
         try:
             self._cloud.report(event, points)
             self._activation.works()
             return True
         except KeeperError as error:
+            self.asked_ms = getattr(error, "retry_after_ms", None)
             if self._activation.refused(error):
                 self._due_ms = time.ticks_ms()
             self._note("deliver", str(error))

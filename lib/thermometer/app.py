@@ -7,6 +7,7 @@ nor a dead network leaves a gap in the readings.
 import gc
 import time
 
+from keeper.errors import NetError
 from thermometer import hardware
 from thermometer.display import show
 from thermometer.health import Health
@@ -20,6 +21,7 @@ from thermometer.station import Station
 # and must not keep a board from a release that may know how to deal with it.
 _DEAD_SENSOR = "sensor dead before"
 _CONVERSION_MS = 2_000  # of the sensor, and then some
+_HOLD_MS = 10 * 60_000  # readings that can't be delivered hold up an update for so long, not for ever
 
 
 class Thermometer(Station):
@@ -32,6 +34,7 @@ class Thermometer(Station):
         self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, self.settings["period_ms"])
         self._health = Health(self.settings["alive_ms"])
         self._excused = _DEAD_SENSOR in self.last_words()
+        self._held_ms = None
         self.begin()
         self._reporter = Reporter(self._outbox, self.clock, self._lifecycle, self.settings["report_ms"])
 
@@ -55,10 +58,22 @@ class Thermometer(Station):
 
     def before_reset(self):
         self._wait_for_reading()
-        self._reporter.flush()
+        self._deliver()
         super().before_reset()
         if not self._sampler.sensor_ok:
             self._board.note(_DEAD_SENSOR)
+
+    def _deliver(self):
+        """Deliver what the reset would lose; NetError if that has to be tried again first."""
+        if self._reporter.flush():
+            self._held_ms = None
+            return
+        if self._held_ms is None:
+            self._held_ms = time.ticks_ms()
+        if time.ticks_diff(time.ticks_ms(), self._held_ms) < _HOLD_MS:
+            error = NetError("the update waits for %d readings to be delivered" % len(self._outbox))
+            error.retry_after_ms = self._lifecycle.asked_ms
+            raise error
 
     def _wait_for_reading(self):
         """Reset right after a reading: then the gap is what the start takes, and not a period more."""

@@ -6,9 +6,12 @@ again; the server knows it by its time.
 
 import time
 
+from keeper.backoff import Backoff
+
 EVENT = "temperature"
 _BATCH = 32
-_RETRY_MS = 5_000
+_RETRY_BASE_MS = 5_000
+_RETRY_CAP_MS = 15 * 60_000
 
 
 class Reporter:
@@ -19,23 +22,24 @@ class Reporter:
         self._clock = clock
         self._lifecycle = lifecycle
         self._period_ms = period_ms
+        self._backoff = Backoff(min(_RETRY_BASE_MS, period_ms), _RETRY_CAP_MS)
         self._due_ms = time.ticks_ms()
         self._unanswered = None  # what was sent last, if no answer came: perhaps the server has it
 
     def step(self):
-        """Send one batch if it is time."""
+        """Send one batch if it is time, and there is a key to send it with."""
         if time.ticks_diff(self._due_ms, time.ticks_ms()) > 0 or not len(self._outbox):
             return
-        sent = self._send()
-        pause_ms = self._period_ms if sent else min(_RETRY_MS, self._period_ms)
-        if sent and len(self._outbox) >= _BATCH:
-            pause_ms = 0
-        self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
+        if not self._lifecycle.active():
+            return
+        if self._send() and len(self._outbox) < _BATCH:
+            self._pause(self._period_ms)
 
     def flush(self):
-        """Send all there is, before a reset; stops at the first failure."""
+        """Send all there is, before a reset; stops at the first failure. Whether the server has everything."""
         while len(self._outbox) and self._send():
             pass
+        return not len(self._outbox)
 
     def _send(self):
         points = self._unanswered
@@ -44,7 +48,12 @@ class Reporter:
         if not self._lifecycle.send(EVENT, points):
             # To be sent again as they are: stamped anew they could be a millisecond off, and be taken for others.
             self._unanswered = points if points[0][1] else None
+            self._pause(self._backoff.next_ms(self._lifecycle.asked_ms))
             return False
         self._unanswered = None
+        self._backoff.reset()
         self._outbox.drop(len(points))
         return True
+
+    def _pause(self, pause_ms):
+        self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)

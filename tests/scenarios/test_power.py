@@ -2,15 +2,13 @@
 
 import random
 
-import pytest
-
 from scenarios.kit import SIZE
 
+SEED = 1
 KINDS = ("before", "middle", "after")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_an_update_that_the_power_interrupts_is_finished_after_it_is_back(life, seed):
+def test_an_update_that_the_power_interrupts_is_finished_after_it_is_back(life):
     """Several updates in one life, each cut at another place; a torn flash sector is random, but of the seed."""
     life.boots()
     life.says("version", "up to date: 1.0.0")
@@ -20,13 +18,13 @@ def test_an_update_that_the_power_interrupts_is_finished_after_it_is_back(life, 
     operations = len(life.board.operations) - start
     life.says("version", "up to date: 2.0.0")
     assert operations > 60
-    chance = random.Random(seed)
+    chance = random.Random(SEED)
     for round_ in range(3):
         version = f"{round_ + 3}.0.0"
         # One cut among the blocks of the application, one among those of the files, one where slots are switched.
         place = (0.1, 0.5, 0.89)[round_] + chance.random() * 0.1
         life.off()
-        life.world.cut(len(life.board.operations) + int(operations * place), KINDS[round_], seed)
+        life.world.cut(len(life.board.operations) + int(operations * place), KINDS[round_], SEED)
         life.publish(version, size=2 * SIZE + 16 * round_)
         life.boots()
         life.suffers("cut")

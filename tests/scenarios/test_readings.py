@@ -39,7 +39,7 @@ def test_readings_are_delivered_with_the_time_at_which_they_were_taken(life):
     assert_steady(life)
     shown = [float(text.split()[0]) for text in life.said("reading")][:8]
     assert [reading.value for reading in readings[:8]] == pytest.approx(shown, abs=0.006)
-    assert len(set(shown)) > 2
+    assert len(set(shown)) > 1
 
 
 def test_readings_taken_while_the_server_is_down_are_delivered_later_once_each(life):
@@ -77,7 +77,7 @@ def test_a_reading_whose_answer_was_lost_is_not_counted_twice(life):
 
 @IN_REAL_TIME
 def test_a_slow_download_leaves_no_gap_of_two_periods_nor_does_the_reset_after_it(life):
-    life.front.on("GET .*/firmware.bin", slowly(3))
+    life.front.on("GET .*/firmware.bin", slowly(2))
     life.boots()
     life.says("version", "up to date")
     life.publish("2.0.0")

@@ -37,6 +37,7 @@ NONSENSE = [
 
 
 def test_no_answer_however_strange_costs_more_than_a_pause(life):
+    life.made(sync_s=life.runtime.period_s)
     life.boots()
     life.says("version", "up to date")
     for reply, words in NONSENSE:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from release_support import write_test_key
-from scenarios.kit import IN_VIRTUAL_TIME
+from scenarios.kit import IN_VIRTUAL_TIME, Change
 from scenarios.secure import ASKS_SOON, another_key, published
 
 LONG_AGO = "2024-02-01T00:00:00Z"
 FAR_OFF = "2099-01-01T00:00:00Z"
+# Starts as it should, and never proves itself: its trial runs out.
+NEVER_WELL: Change = (("thermometer/app.py", "return self._health.missing()", 'return "what never comes"'),)
 SLOTS = ("ota_0", "ota_1", "otadata")
 
 
@@ -64,12 +66,7 @@ def test_a_release_that_was_left_again_raises_no_floor(company, new_life):
     life = new_life().made(published(company))
     life.boots()
     life.says("version", "up to date: 1.0.0")
-    published(
-        company,
-        "2.0.0",
-        (("thermometer/app.py", "def run():\n", "def run():\n    raise ValueError('broken')\n"),),
-        security=2,
-    )
+    published(company, "2.0.0", NEVER_WELL, security=2)
     life.says("rollback", "2.0.0")
     published(company, "1.5.0", security=1)
     updated(life, "1.5.0")
@@ -153,8 +150,7 @@ def test_a_key_that_an_unproved_release_revokes_is_still_believed(company, new_l
     life = new_life().made(published(company, trusts=(old, new)))
     life.boots()
     life.says("version", "up to date: 1.0.0")
-    broken = (("thermometer/app.py", "def run():\n", "def run():\n    raise ValueError('broken')\n"),)
-    published(company, "2.0.0", broken, key=new, trusts=(new,), revokes=(old,))
+    published(company, "2.0.0", NEVER_WELL, key=new, trusts=(new,), revokes=(old,))
     life.says("rollback", "2.0.0")
     published(company, "2.0.1")
     updated(life, "2.0.1")

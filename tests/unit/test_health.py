@@ -14,9 +14,7 @@ def healthy(start_ms=0, min_alive_ms=20000):
 def test_nothing_is_healthy_at_the_start_and_each_lack_is_named():
     health = Health(20000, lambda: 5000)
     assert not health.ok()
-    assert health.missing() == (
-        "no temperature read, no network, server not reached with the stored key, 20 s of life"
-    )
+    assert health.missing() == ("no temperature read, no network, server not reached with the stored key, 20 s of life")
 
 
 def test_all_facts_and_the_age_make_it_healthy():

@@ -233,6 +233,26 @@ def test_damage_is_an_error_of_the_librarys_own_or_shows_in_the_hash_on_every_ru
     assert most < 24 * 1024
 
 
+def test_a_chunk_that_is_not_exactly_what_it_should_be_is_refused_by_everybody(tmp_path: Path) -> None:
+    tail = b"tail" * 4
+    good = compression.pack(bytes(CHUNK))
+    wrong = [
+        (struct.pack("<H", len(longer := _deflated(bytes(CHUNK + 1)))) + longer, CHUNK),
+        (struct.pack("<H", len(shorter := _deflated(bytes(CHUNK - 1)))) + shorter, CHUNK),
+        (struct.pack("<H", len(cut := _deflated(bytes(CHUNK))[:-1])) + cut, CHUNK),
+        (good + struct.pack("<H", len(tail) + 1) + tail + b"x", CHUNK + len(tail)),  # longer than what it stands for
+        (good + struct.pack("<H", 0), CHUNK + len(tail)),
+        (struct.pack("<H", CHUNK + 1) + bytes(CHUNK + 1), CHUNK),
+    ]
+    # deflate makes short content longer: what is longer than the content it stands for is no chunk, right or not
+    padded = _deflated(b"a")
+    assert len(padded) > 1
+    wrong.append((struct.pack("<H", len(padded)) + padded, 1))
+    assert on_micropython(tmp_path, wrong)[0] == ["ReleaseError"] * len(wrong)
+    assert [on_cpython(packed, size) for packed, size in wrong] == ["ReleaseError"] * len(wrong)
+    assert [on_host(packed, size) for packed, size in wrong] == ["ToolError"] * len(wrong)
+
+
 def test_the_memory_does_not_depend_on_the_size_of_the_part(tmp_path: Path) -> None:
     text = Path(inflate.__file__).read_bytes()
     small, large = ((text * 400)[: count * BLOCK] for count in (4, 100))

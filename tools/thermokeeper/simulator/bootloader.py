@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from keeper import image
+from keeper.errors import ReleaseError
+
 NEW, PENDING_VERIFY, VALID, INVALID, ABORTED, UNDEFINED = 0, 1, 2, 3, 4, 0xFFFFFFFF
 STATE_NAMES = {
     NEW: "new",
@@ -96,7 +99,10 @@ _known: dict[bytes, bool] = {}
 
 def _valid(board: Any, esp32: ModuleType, address: int, size: int) -> bool:
     """Whether an application can be booted; the same bytes are checked once, campaigns boot them thousands of times."""
-    content = bytearray(size)
+    try:
+        content = bytearray(image.length(lambda offset, buffer: board.read(address + offset, buffer), size))
+    except ReleaseError:
+        return bool(esp32.valid_image(board.read, address, size))
     board.read(address, content)
     key = hashlib.sha256(content).digest()
     if key not in _known:
