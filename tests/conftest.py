@@ -16,7 +16,7 @@ hypothesis.settings.load_profile("house")
 
 
 def _make_test_key() -> None:
-    """Make the key that signs this run's releases; releases.py reads it when a test file is imported, on both runtimes."""
+    """Make the key that signs this run's releases; releases.py reads it when a test file is imported."""
     numbers = rsa.generate_private_key(65537, 3072).private_numbers()
     key = {"p": numbers.p, "q": numbers.q, "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
     handle, name = tempfile.mkstemp(prefix="thermokeeper-test-key-", suffix=".json")

@@ -6,7 +6,9 @@ an answer in one place. This module must not import anything.
 
 
 class KeeperError(Exception):
-    """Base of all of them; catch this one."""
+    """Base of all of them; catch this one. `retry_after_ms`: the pause asked for before another try, or None."""
+
+    retry_after_ms = None
 
 
 class FactoryError(KeeperError):
@@ -32,12 +34,10 @@ class NetError(KeeperError):
 class CloudError(KeeperError):
     """The server answered with a refusal.
 
-    `status` is the HTTP status, `code` the service's own word ("" if it gave none), `retry_after_ms` the pause that the
-    server asks for, or None.
+    `status` is the HTTP status, `code` the service's own word ("" if it gave none).
     """
 
     def __init__(self, status, code, message):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.retry_after_ms = None

@@ -71,7 +71,8 @@ class PowerCut(BaseException):
 class Board:
     """One board: a flash file, the world around it, and what runs its code.
 
-    runtime: "micropython" (a process), "cpython" (here) or "cpython-process". heap: limit of the MicroPython heap.
+    runtime: "micropython" (a process), "cpython" (here) or "cpython-process". heap: limit of the MicroPython heap
+    for the device's code; the simulator's own modules, which a board has in ROM, get `shimcode.HEAP_KIB` more.
     virtual_time (only "cpython"): sleeping takes no time; watchdog and clock go by the board's own time.
     speed (only processes): so many times faster than the host's goes the board's time; but not a wait for a socket.
     sources (only "cpython"): host folders whose files stand for equal ones in flash, so that coverage can be measured.
@@ -403,7 +404,13 @@ class _ProcessLife(_Life):
 
     def _command(self) -> list[str]:
         if self.board.runtime == "micropython":
-            return [str(shimcode.tool("micropython")), "-X", f"heapsize={self.board.heap}", "-m", "_simstart"]
+            return [
+                str(shimcode.tool("micropython")),
+                "-X",
+                f"heapsize={shimcode.heap_bytes(self.board.heap)}",
+                "-m",
+                "_simstart",
+            ]
         return [sys.executable, "-m", "thermokeeper.simulator.life"]
 
     def _environment(self, control: int, world: str) -> dict[str, str]:

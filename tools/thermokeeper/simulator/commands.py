@@ -26,7 +26,7 @@ def sim() -> None:
 @sim.command()
 @click.argument("flash", type=_FLASH)
 @click.option("--runtime", type=click.Choice(RUNTIMES), default=RUNTIMES[0], show_default=True, help=_RUNTIME_HELP)
-@click.option("--heap", default="256k", show_default=True, help="Heap of the MicroPython board, such as 192k.")
+@click.option("--heap", default="256k", show_default=True, help="Heap for the device's code on MicroPython.")
 @click.option("--world", "world_path", type=_FLASH, help="World around the board: see `sim world`. Saving it acts.")
 @click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
 @click.option("--boots", default=100, show_default=True, help="Give up after so many boots.")

@@ -21,6 +21,8 @@ from thermokeeper.errors import ToolError
 
 SHIM = Path(__file__).parent / "shim"
 NAMES = frozenset(path.stem for path in SHIM.glob("*.py"))
+HEAP_KIB = 64  # what the shim's modules take of a MicroPython heap; on a board theirs are in flash, and C
+_UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
 @functools.cache
@@ -88,6 +90,14 @@ def compiled_folder() -> Path:
     except OSError:  # another process was quicker
         shutil.rmtree(building)
     return folder
+
+
+def heap_bytes(limit: str) -> int:
+    """Size of the heap in which `limit` (like 256k) is left for the device's code."""
+    number, unit = (limit[:-1], limit[-1].lower()) if limit[-1:].isalpha() else (limit, "")
+    if not number.isdigit() or unit not in _UNITS:
+        raise ToolError(f"a heap is given like 256k, not {limit}")
+    return int(number) * _UNITS[unit] + HEAP_KIB * 1024
 
 
 def tool(name: str) -> Path:
