@@ -9,7 +9,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint format demo bench clean distclean
+.PHONY: help setup test campaigns lint format demo bench power clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ test: lint ## lint, then all tests on CPython and MicroPython, with coverage of 
 	$(BIN)/python tests/coverage_table.py || [ $$status -ne 0 ] || status=1; \
 	exit $$status
 
+campaigns: $(READY) ## the long tests, not yet part of `test`: power cuts, harmed exchanges, hostile releases
+	@$(BIN)/python -m pytest tests/power tests/network tests/hostile $(ARGS)
+
 lint: $(READY) ## ruff, and mypy for host code and for device code
 	@status=0; \
 	$(BIN)/ruff check --quiet || status=1; \
@@ -39,6 +42,9 @@ format: $(READY) ## let ruff format the code and mend what it can
 
 bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
 	@$(BIN)/python -m thermokeeper.bench $(ARGS)
+
+power: $(READY) ## cut the power at every flash operation of a board's life, and count what each guard is worth
+	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m power $(ARGS)
 
 clean: ## remove what the targets made, except .venv
 	@rm -rf build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from release_support import write_test_key
 from scenarios.kit import CPYTHON, MICROPYTHON, Company, Foundry, Life, Runtime
+from thermokeeper.server.schemas import Version
 
 NewLife = Callable[..., Life]
+Founded = Callable[[Runtime, bool], tuple[Path, dict[str, Version]]]
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +35,28 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
     return found
 
 
+@pytest.fixture(scope="session")
+def founded(foundry: Foundry, tmp_path_factory: pytest.TempPathFactory) -> Founded:
+    """Companies to begin with, as `Company` takes them: by runtime, with or without release 1.0.0."""
+
+    @functools.cache
+    def found(runtime: Runtime, published: bool) -> tuple[Path, dict[str, Version]]:
+        folder = tmp_path_factory.mktemp("company")
+        company = Company(folder, foundry, runtime)
+        if published:
+            company.publish("1.0.0")
+        company.close()
+        return folder, company.versions
+
+    return found
+
+
 @pytest.fixture
-def company(runtime: Runtime, foundry: Foundry, tmp_path: Path) -> Iterator[Company]:
-    """A vendor with its server, and nothing published yet."""
-    company = Company(tmp_path, foundry, runtime)
+def company(
+    request: pytest.FixtureRequest, runtime: Runtime, foundry: Foundry, founded: Founded, tmp_path: Path
+) -> Iterator[Company]:
+    """A vendor with its server; nothing is published but what a `life` has."""
+    company = Company(tmp_path, foundry, runtime, founded(runtime, "life" in request.fixturenames))
     yield company
     company.close()
 
@@ -57,5 +78,6 @@ def new_life(company: Company, tmp_path: Path) -> Iterator[NewLife]:
 @pytest.fixture
 def life(new_life: NewLife, company: Company) -> Life:
     """A board that was made with release 1.0.0, which is published; it isn't on yet."""
-    company.publish("1.0.0")
+    if "1.0.0" not in company.versions:
+        company.publish("1.0.0")
     return new_life().made()

@@ -16,6 +16,7 @@ import functools
 import itertools
 import json
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -151,9 +152,20 @@ class Foundry:
 
 
 class Company:
-    """A vendor with its server (and a front before it), a product, a template, and version 1.0.0 published."""
+    """A vendor with its server (and a front before it), a product and a template.
 
-    def __init__(self, folder: Path, foundry: Foundry, runtime: Runtime) -> None:
+    like: the folder of a company that is closed, and its versions: this one begins with all that it had.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        foundry: Foundry,
+        runtime: Runtime,
+        like: tuple[Path, dict[str, schemas.Version]] | None = None,
+    ) -> None:
+        if like:
+            shutil.copytree(like[0] / "server", folder / "server")
         self.foundry = foundry
         self.runtime = runtime
         token = "a-token-of-the-tests"
@@ -163,9 +175,10 @@ class Company:
         self.server.start()
         self.front = Front(self.server.url).__enter__()
         self.vendor = VendorClient(self.server.url, token)
-        self.vendor.create_template(TEMPLATE)
-        self.vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE)
-        self.versions: dict[str, schemas.Version] = {}
+        self.versions: dict[str, schemas.Version] = dict(like[1]) if like else {}
+        if not like:
+            self.vendor.create_template(TEMPLATE)
+            self.vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE)
 
     def close(self) -> None:
         self.vendor.close()

@@ -1,0 +1,203 @@
+"""What the cases are worth: lib/ with one check less, and cases that have to notice.
+
+Each: what is taken away, the file, text in it, what it becomes, and the cases to play. Text that isn't there any more
+fails the test: say then how the check reads now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    cases: tuple[str, ...]
+    runtime: str = "cpython"
+
+
+def _one(name: str, file: str, old: str, new: str, *cases: str, runtime: str = "cpython") -> Mutation:
+    return Mutation(name, file, ((old, new),), cases, runtime)
+
+
+RELEASE, INSTALLER, POLICY = "lib/keeper/release.py", "lib/keeper/installer.py", "lib/keeper/policy.py"
+
+MUTATIONS = (
+    _one(
+        "the padding behind the manifest isn't signed",
+        RELEASE,
+        "hashlib.sha256(memoryview(header)[:SIGNATURE_OFFSET])",
+        'hashlib.sha256(bytes(header[:2000]) + b"\\xff" * 1712)',
+        "flip/3",
+    ),
+    _one("the signature isn't checked", RELEASE, "if not _pss_verify(", "if False and not _pss_verify(", "swap/"),
+    _one("an unknown key counts", RELEASE, "if manifest.key not in keys:", "if False:", "manifest/key "),
+    _one("true is a number", RELEASE, "type(value) is not int", "not isinstance(value, int)", "manifest/format true"),
+    _one("a release may be larger than the slot", RELEASE, "manifest.slot_size > slot_size", "False", "app/one block"),
+    _one("a release for another chip is taken", RELEASE, "manifest.chip != chip", "False", "manifest/chip"),
+    _one("another product's release is taken", RELEASE, "manifest.product != product", "False", "manifest/product"),
+    _one("security may go down", RELEASE, "manifest.security < security", "False", "manifest/security 0"),
+    _one("what has expired is taken", POLICY, "now > manifest.expires", "False", "manifest/expire"),
+    _one("a part's size may be odd", RELEASE, "if self.size %", "if False and self.size %", "fs/not whole"),
+    _one(
+        "JSON of any depth is parsed",
+        "lib/keeper/jsontext.py",
+        "_MAX_BRACKETS = 64",
+        "_MAX_BRACKETS = 1 << 20",
+        "manifest/brackets only",
+        runtime="micropython",
+    ),
+    _one(
+        "JSON of any number of members is parsed",
+        "lib/keeper/jsontext.py",
+        "_MAX_COMMAS = 256",
+        "_MAX_COMMAS = 1 << 20",
+        "manifest/four hundred members",
+        runtime="micropython",
+    ),
+    _one(
+        "the slot is erased before the header is decided on",
+        INSTALLER,
+        "        manifest = self._policy.admit(",
+        "        self._slots.other.erase(0)\n        manifest = self._policy.admit(",
+        "manifest/chip",
+    ),
+    Mutation(
+        "parts aren't compared with their hashes",
+        INSTALLER,
+        (
+            ("good = digest.digest() == part.sha256", "good = True"),
+            ("        return digest.digest() == part.sha256", "        return True"),
+        ),
+        ("swap/", "damage/"),
+    ),
+    _one(
+        "the application isn't looked at",
+        INSTALLER,
+        "                    self._check_application(manifest)",
+        "                    pass",
+        "app/",
+    ),
+    _one(
+        "the header is written first",
+        INSTALLER,
+        "        have = self.manifest_in(self._slots.running)\n",
+        "        have = self.manifest_in(self._slots.running)\n        self._write_header(manifest)\n",
+        "swap/fs/",
+    ),
+    _one(
+        "what is behind the application counts",
+        INSTALLER,
+        "self._slots.other.read, manifest.app.size, manifest.chip",
+        "self._slots.other.read, self._slots.other.size, manifest.chip",
+        "app/merged",
+    ),
+    _one(
+        "the checkpoint of what was refused stays",
+        INSTALLER,
+        "        except ReleaseError:\n            self._checkpoint.clear()\n",
+        "        except ReleaseError:\n",
+        "record/",
+    ),
+    _one(
+        "what was refused is selected",
+        "lib/keeper/update.py",
+        "            self._refused_ms = time.ticks_ms()\n            raise\n",
+        "            self._refused_ms = time.ticks_ms()\n",
+        "swap/fs/whole",
+    ),
+    _one(
+        "a file may go on behind the release",
+        "lib/keeper/download.py",
+        "self._position == self._expected",
+        "False",
+        "length/+1/",
+    ),
+    _one(
+        "a size that the server tells isn't compared",
+        "lib/keeper/download.py",
+        "told not in (None, size)",
+        "False",
+        "length/+1/whole",
+    ),
+    _one(
+        "a chunk may have any length",
+        "lib/keeper/inflate.py",
+        "if not 0 < length <= size:",
+        "if False:",
+        "packed/length",
+    ),
+    _one(
+        "a chunk may go on behind its end",
+        "lib/keeper/inflate.py",
+        " and not stream.read(1)",
+        "",
+        "packed/one byte too many",
+    ),
+    _one(
+        "space in the text may go on for ever",
+        "lib/keeper/base64stream.py",
+        "_SPACE_LIMIT = 2048",
+        "_SPACE_LIMIT = 1 << 40",
+        "answer/json escapes",
+    ),
+    _one(
+        "JSON around the text may go on for ever",
+        "lib/keeper/jsonmember.py",
+        "_SKIP_LIMIT = 16384",
+        "_SKIP_LIMIT = 1 << 40",
+        "answer/json",
+    ),
+    _one(
+        "a head may go on for ever",
+        "lib/keeper/head.py",
+        "_HEAD_LIMIT = 8192",
+        "_HEAD_LIMIT = 1 << 40",
+        "answer/100 Continue",
+    ),
+    _one(
+        "an answer may go on for ever",
+        "lib/keeper/response.py",
+        "if len(data) > limit:",
+        "if False:",
+        "answer/status 500",
+    ),
+    _one(
+        "any key in NVS is used",
+        "lib/keeper/clouds/gadgetkeeper.py",
+        '_checked_key(credentials["key"])',
+        'credentials["key"]',
+        "record/",
+    ),
+    _one(
+        "the ledger keeps whatever is in its record",
+        "lib/keeper/ledger.py",
+        "_MORE_LIMIT = 200",
+        "_MORE_LIMIT = 1 << 20",
+        "record/",
+    ),
+    _one(
+        "a damaged record is an error",
+        "lib/keeper/state.py",
+        "        except ValueError:\n            return None",
+        "        except KeyError:\n            return None",
+        "record/",
+    ),
+    _one(
+        "a damaged factory record is an error of its own",
+        "lib/keeper/identity.py",
+        "except ValueError:",
+        "except KeyError:",
+        "factory/",
+    ),
+    _one(
+        "boot.py gives up on what it can't read",
+        "boot.py",
+        "except Exception as error:",
+        "except KeyError as error:",
+        "boot/",
+        "lfs/",
+    ),
+)

@@ -1,0 +1,33 @@
+"""`python -m tests.network`: the campaign, and its table. Exit status 1 if a life went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[1:1] = [str(ROOT / "tests"), str(ROOT / "tests/unit")]  # what pytest is told in pyproject.toml
+
+from tests.network.report import Report, campaign, table  # noqa: E402
+from tests.network.setting import Goods  # noqa: E402
+
+
+def _progress(report: Report) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{len(report.lived)} lives, {len(report.failed)} wrong ", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="thermokeeper-network-") as name:
+        Goods.make(Path(name))
+        report = campaign(Path(name), os.cpu_count() or 2, on_outcome=_progress)
+    print("\n".join(table(report)))
+    if report.failed:
+        print("\n" + report.complaint())
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

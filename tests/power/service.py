@@ -1,0 +1,255 @@
+"""The services that the campaign's boards call: a double that is quick and can be set back, and the real server.
+
+The double is HTTP on a real socket and keeps what docs of the server promise: every activation makes a new key and
+drops the old one, one current version, firmware with Range, If-Range and ETag. test_power.py lives one uncut life on
+both and compares every request and answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from power.workshop import PRODUCT, SERIAL
+from thermokeeper.server.client import VendorClient
+from thermokeeper.server.local import LocalServer
+from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.settings import Settings
+
+_LIMIT_S = 20
+_BLOCK = 65536
+
+
+@dataclass
+class Known:
+    """What a service knows of the campaign's one thing."""
+
+    keys: int = 0  # that it has made
+    key: str | None = None
+    key_used: bool = False  # by the board
+    activations: int = 0  # by the board
+    lost_keys: int = 0  # keys that the board had used, and that an activation of its own has dropped
+    name: str = "Thermometer 1"
+    target: str | None = None
+    current: str | None = None
+    failures: list[str] = field(default_factory=list)
+
+
+class Service(Protocol):
+    """What the campaign asks of a service."""
+
+    url: str
+
+    def publish(self, version: str) -> None: ...
+    def steal(self) -> None: ...
+    def known(self) -> Known: ...
+
+
+class Double:
+    """`with Double(releases) as service`; `exchanges`: (method, path, status, bytes of the answer's body) so far."""
+
+    def __init__(self, releases: dict[str, bytes], digests: dict[str, str]) -> None:
+        self._releases = releases
+        self._digests = digests
+        self._ids = {version: hashlib.md5(version.encode()).hexdigest() for version in releases}
+        self._versions = {version_id: version for version, version_id in self._ids.items()}
+        self._thing = hashlib.md5(SERIAL.encode()).hexdigest()
+        self._state = Known()
+        self.changes = 0
+        self.exchanges: list[tuple[str, str, int, int]] = []
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def __enter__(self) -> Double:
+        threading.Thread(target=self._serve, name="service double", daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    # the vendor's side
+
+    def publish(self, version: str) -> None:
+        self._state.target = version
+        self.changes += 1
+
+    def steal(self) -> None:
+        """Somebody else activates with the board's serial."""
+        self._new_key()
+        self._state.key_used = False
+
+    def known(self) -> Known:
+        """A copy of what it knows."""
+        return copy.deepcopy(self._state)
+
+    def set_back(self, known: Known) -> None:
+        """Make it what it was."""
+        self._state = copy.deepcopy(known)
+        self.exchanges.clear()
+
+    # the device's side
+
+    def _new_key(self) -> str:
+        self.changes += 1
+        self._state.keys += 1
+        self._state.key = hashlib.md5(f"key {self._state.keys}".encode()).hexdigest()
+        return self._state.key
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                board, _ = self._listening.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), board:  # the board may be gone already
+                board.settimeout(_LIMIT_S)
+                self._exchange(board)
+
+    def _exchange(self, board: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = board.recv(_BLOCK)
+            if not piece:
+                return
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        while len(body) < int(headers.get("content-length", "0")):
+            piece = board.recv(_BLOCK)
+            if not piece:
+                return
+            body += piece
+        method, path, _ = first.split(" ")
+        status, extra, answer = self._answer(method, path, headers, body)
+        self.exchanges.append((method, path, status, len(answer)))
+        reply = [f"HTTP/1.1 {status} said", "Connection: close"]
+        if status != 204:
+            reply.append(f"Content-Length: {len(answer)}")
+        reply += [f"{name}: {value}" for name, value in extra.items()]
+        board.sendall("\r\n".join(reply).encode() + b"\r\n\r\n" + answer)
+
+    def _answer(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        state = self._state
+        content = json.loads(body) if body else None
+        if path == "/v1/provision/activate.json":
+            if content["serialNumber"] != SERIAL:
+                return _refusal(404, "not_found")
+            state.lost_keys += state.key_used
+            state.key_used = False
+            state.activations += 1
+            return _json({"apiKey": self._new_key(), "thingId": self._thing})
+        if state.key is None or headers.get("x-apikey") != state.key:
+            return _refusal(401, "unauthorized")
+        if not state.key_used:
+            state.key_used = True
+            self.changes += 1
+        if firmware := re.fullmatch(r"/v1/versions/([0-9a-f]+)/firmware\.bin", path):
+            return self._firmware(firmware[1], headers)
+        thing = re.fullmatch(rf"/v1/things/{self._thing}(.*)\.json", path)
+        call = (method, thing[1]) if thing else None
+        if call == ("GET", "/target-version"):
+            return self._version(state.target)
+        if call == ("GET", "/version"):
+            return self._version(state.current)
+        if method == "PUT":
+            self.changes += 1
+        if call == ("PUT", "/version"):
+            if content["id"] not in self._versions:
+                return _refusal(404, "not_found")
+            state.current = self._versions[content["id"]]
+            return self._version(state.current)
+        if call == ("PUT", ""):
+            state.name = content["name"]
+            return _json({"id": self._thing, "name": state.name})
+        if call == ("PUT", "/properties/updateFailure/value"):
+            state.failures.append(content["value"])
+            return 204, {}, b""
+        if call == ("POST", "/events/temperature/datapoints"):
+            return 204, {}, b""
+        return _refusal(404, "not_found")
+
+    def _version(self, version: str | None) -> tuple[int, dict[str, str], bytes]:
+        if version is None:
+            return 204, {}, b""
+        return _json({"id": self._ids[version], "name": version, "description": "", "release": self._digests[version]})
+
+    def _firmware(self, version_id: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        data = self._releases[self._versions[version_id]]
+        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        extra = {"ETag": etag, "Accept-Ranges": "bytes"}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
+        if wanted is None or headers.get("if-range", etag) != etag:
+            return 200, extra, data
+        start = int(wanted[1])
+        end = min(int(wanted[2]) + 1 if wanted[2] else len(data), len(data))
+        if start >= len(data):
+            return _refusal(416, "range_not_satisfiable")
+        return 206, {**extra, "Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, data[start:end]
+
+
+def _json(content: Any) -> tuple[int, dict[str, str], bytes]:
+    return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
+
+
+def _refusal(status: int, code: str) -> tuple[int, dict[str, str], bytes]:
+    return status, {}, json.dumps({"error": {"code": code, "message": code}}).encode()
+
+
+class Real:
+    """The real server in a thread, with the campaign's product and releases in it."""
+
+    def __init__(self, folder: Path, releases: dict[str, bytes]) -> None:
+        token = "a-token-of-the-campaign"
+        often = Rate(burst=1e6, every_s=1)
+        settings = Settings(folder, token, serial_rate=often, client_rate=often)
+        self._server = LocalServer(folder, token=token, settings=settings)
+        self._server.start()
+        self.url = self._server.url
+        self._vendor = VendorClient(self.url, token)
+        self._vendor.create_template("Thermometer")
+        self._vendor.create_product(PRODUCT, "Thermometer", "Thermometer")
+        self._vendor.add_serial(PRODUCT, SERIAL)
+        self._ids = {}
+        self._stolen = 0
+        for version, data in releases.items():
+            made = self._vendor.create_version("Thermometer", version)
+            self._vendor.upload_firmware(made.id, data)
+            self._ids[version] = made.id
+
+    def __enter__(self) -> Real:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._vendor.close()
+        self._server.stop()
+
+    def publish(self, version: str) -> None:
+        self._vendor.publish(self._ids[version])
+
+    def steal(self) -> None:
+        httpx.post(f"{self.url}/v1/provision/activate.json", json={"serialNumber": SERIAL}).raise_for_status()
+        self._stolen += 1
+
+    def known(self) -> Known:
+        thing = self._vendor.thing(SERIAL)
+        return Known(
+            activations=thing.activation_count - self._stolen,
+            name=thing.name,
+            target=thing.target_version.name if thing.target_version else None,
+            current=thing.current_version.name if thing.current_version else None,
+        )
