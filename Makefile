@@ -26,8 +26,8 @@ test: lint ## lint, then all tests on CPython and MicroPython, with coverage of 
 	$(BIN)/python tests/coverage_table.py || [ $$status -ne 0 ] || status=1; \
 	exit $$status
 
-campaigns: $(READY) ## the long tests, not yet part of `test`: power cuts, harmed exchanges, hostile releases
-	@$(BIN)/python -m pytest tests/power tests/network tests/hostile $(ARGS)
+campaigns: $(READY) ## the long tests, not all part of `test` yet: whole lives, power cuts, bad networks, hostile releases
+	@$(BIN)/python -m pytest tests/scenarios tests/power tests/network tests/hostile $(ARGS)
 
 lint: $(READY) ## ruff, and mypy for host code and for device code
 	@status=0; \
