@@ -13,6 +13,7 @@ import time
 import machine
 
 _PAUSE_MS = 10_000  # long enough to stop it from a terminal
+_START_MS = 120_000
 _SAFE_AFTER = 3
 _OTHER_AFTER = 6
 
@@ -39,6 +40,8 @@ def _leave():
 # Collect early and often: what imports leave behind would cut the heap into pieces too small for a 4 KiB block.
 gc.threshold(8192)
 try:
+    # From here on an application that hangs is ended too, also while it is imported. It feeds the watchdog from then on.
+    machine.WDT(timeout=_START_MS)
     starts = _count_start()
     if starts > _OTHER_AFTER:
         try:
@@ -50,7 +53,7 @@ try:
     else:
         from thermometer.app import run
     run()
-except Exception as error:  # the last place that can turn an error into an answer: a reset
+except (Exception, SystemExit) as error:  # sys.exit() would be a soft reset, which leaves a trial on trial
     sys.print_exception(error)
 print("tk: main: the application ended; reset in %d s (Ctrl-C stops it)" % (_PAUSE_MS // 1000))
 time.sleep_ms(_PAUSE_MS)

@@ -18,9 +18,7 @@ What is not a temperature, although the driver returns one:
 
 import time
 
-# Data sheet: 750 at 12 bits. It counts from the command, which a search of the wire may precede; who reads too early
-# gets the former temperature once more.
-CONVERSION_MS = 800
+CONVERSION_MS = 800  # data sheet: 750 at 12 bits; who reads too early gets the former temperature once more
 
 _POWER_ON_C = 85.0
 _POWER_ON_RAW = b"\x50\x05"
@@ -57,6 +55,7 @@ class Sensor:
     def start(self, now_ms):
         """Begin a conversion; SensorError if no sensor is there to do it."""
         self._started_ms = None
+        called_ms = time.ticks_ms()
         if self._search:
             self._find()
         self._search = True  # taken back by a good reading
@@ -64,7 +63,8 @@ class Sensor:
             self._bus.convert_temp()
         except Exception as error:
             raise SensorError(_reason(error))
-        self._started_ms = now_ms
+        # The conversion counts from its command, and until that there may have been a search, or a collection.
+        self._started_ms = time.ticks_add(now_ms, time.ticks_diff(time.ticks_ms(), called_ms))
 
     def ready(self, now_ms):
         """Whether the conversion has had its time."""

@@ -9,8 +9,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +127,3 @@ def story(outcome: Outcome) -> str:
     lines = [f"{outcome.name}: " + "; ".join(outcome.problems)]
     lines += [f"  {at_ms / 1000:8.1f} {label} {status} {harm}" for label, harm, status, at_ms in outcome.exchanges]
     return "\n".join([*lines, *(f"  {line}" for line in outcome.console if "download: " not in line)])
-
-
-@contextmanager
-def crew(folder: Path, count: int, make: Callable[[Path], None]) -> Iterator[Crew]:
-    """Workers with their goods."""
-    make(folder)
-    with Crew(folder, count) as found:
-        yield found

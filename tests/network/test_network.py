@@ -273,3 +273,24 @@ def test_a_download_that_breaks_goes_on_where_it_stood(new_life):
     onward = [start for start in starts if start]
     assert onward == sorted(set(onward)) and len(onward) == 4
     assert all("if-range" in request.headers for request, start in zip(asked, starts, strict=True) if start > 4096)
+
+
+# the time
+
+
+def test_readings_dated_by_the_server_s_clock_arrive_once_however_often_an_answer_is_lost(new_life):
+    life = new_life()
+    life.world.update(ntp="off")
+    lost: list[Request] = []
+
+    def choose(request: Request) -> PlannedHarm | None:
+        if request.label != "POST datapoints" or len(lost) == 5:
+            return None
+        lost.append(request)
+        return HARMS["cut before the answer"].at(0)
+
+    life.proxy.choose = choose
+    outcome = life.live()
+    assert not outcome.problems, story(outcome)
+    assert lost[0].body == lost[1].body
+    assert all(b'"at"' in request.body for request in lost)

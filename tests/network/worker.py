@@ -45,6 +45,7 @@ def live(case: dict[str, Any], goods: Goods, served: Service, folder: Path) -> O
             return chance.choice(ways).at(chance.randrange(1 << 30))
 
         life.proxy.choose = choose
+        life.pace["period_s"] = 20  # storms may take an hour, and what is measured has to fit into RAM meanwhile
     outcome = life.live()
     outcome.in_vain = bool(planned) and all(harm.in_vain for _, harm in planned)
     if not storm:

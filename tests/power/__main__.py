@@ -12,7 +12,7 @@ from power.campaign import Campaign, Outcome
 from power.guards import GUARDS
 from power.life import STAGES, Cut
 
-_GUARD_LIVES = 160
+_GUARD_LIVES = 100
 _MICROPYTHON_LIVES = 24
 
 

@@ -57,6 +57,10 @@ Change = tuple[tuple[str, str, str], ...]
 
 # Releases that fail in one way or another.
 CRASHES: Change = (("thermometer/app.py", "def run():\n", "def run():\n    raise ValueError('broken on purpose')\n"),)
+EXITS: Change = (("thermometer/app.py", "import gc\n", "import gc\nimport sys\n\nsys.exit()\n"),)
+HANGS_AT_IMPORT: Change = (
+    ("thermometer/app.py", "import gc\n", "import gc\nimport time\n\nwhile True:\n    time.sleep_ms(100)\n"),
+)
 _START = "def start(self, now_ms):\n"
 _READ = "def read(self):\n"
 HANGS: Change = (("thermometer/sensor.py", _START, _START + "        while True:\n            time.sleep_ms(100)\n"),)

@@ -50,9 +50,9 @@ def test_a_board_with_a_full_nvs_says_so_and_goes_on_when_there_is_room(life):
     life.says("wait", "NVS is full")
     life.measures(4)
     assert life.stored("cloud") is None
+    life.off()
     tries = life.thing.activation_count
     assert tries <= 8
-    life.off()
     life.change_nvs(clear)
     life.boots()
     life.says("confirm")

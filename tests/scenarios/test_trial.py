@@ -2,7 +2,16 @@
 
 import pytest
 
-from scenarios.kit import CALLS_NO_SERVER, CRASHES, HANGS, IN_VIRTUAL_TIME, SEES_NO_SENSOR, quicker
+from scenarios.kit import (
+    CALLS_NO_SERVER,
+    CRASHES,
+    EXITS,
+    HANGS,
+    HANGS_AT_IMPORT,
+    IN_VIRTUAL_TIME,
+    SEES_NO_SENSOR,
+    quicker,
+)
 
 
 def ready(life):
@@ -25,9 +34,10 @@ def is_back_and_takes_another(life, failed):
     assert (life.version, life.board.slot) == ("3.0.0", "ota_1")
 
 
-def test_a_release_that_crashes_at_its_start_is_left(life):
+@pytest.mark.parametrize("fault", [CRASHES, EXITS], ids=["an error", "sys.exit"])
+def test_a_release_that_ends_at_its_start_is_left(life, fault):
     ready(life)
-    life.publish("2.0.0", CRASHES)
+    life.publish("2.0.0", fault)
     life.says("reset", "2.0.0")
     life.says("main", "the application ended")
     is_back_and_takes_another(life, "2.0.0")
@@ -37,6 +47,15 @@ def test_a_release_that_hangs_is_left_by_the_watchdog(life):
     ready(life)
     life.publish("2.0.0", HANGS + quicker(life.runtime, watchdog=6000))
     life.says("slot", "2.0.0, on trial")
+    life.suffers("watchdog")
+    is_back_and_takes_another(life, "2.0.0")
+
+
+@IN_VIRTUAL_TIME
+def test_a_release_that_hangs_while_it_is_imported_is_left_by_the_watchdog(life):
+    ready(life)
+    life.publish("2.0.0", HANGS_AT_IMPORT)
+    life.says("reset", "2.0.0")
     life.suffers("watchdog")
     is_back_and_takes_another(life, "2.0.0")
 

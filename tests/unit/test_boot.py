@@ -245,6 +245,12 @@ class _Machine:
     def reset_cause():
         return _Machine.cause
 
+    watchdogs = []
+
+    @staticmethod
+    def WDT(timeout):
+        _Machine.watchdogs.append(timeout)
+
     @staticmethod
     def reset():
         raise Over
@@ -321,9 +327,18 @@ def _fail(error):
 
 
 def test_an_application_that_ends_in_any_way_is_started_again_by_a_reset():
-    for action in (None, lambda: None, _fail(ValueError("x")), _fail(MemoryError()), _fail(OSError(5))):
+    errors = (ValueError("x"), MemoryError(), OSError(5), SystemExit(0))
+    for action in (None, lambda: None) + tuple(_fail(error) for error in errors):
         _Rtc.kept = b""
         assert _start(action) == [_ENDED]
+
+
+def test_the_watchdog_runs_before_the_application_does():
+    _Rtc.kept = b""
+    del _Machine.watchdogs[:]
+    seen = []
+    _start(lambda: seen.extend(_Machine.watchdogs))
+    assert len(seen) == 1 and 60_000 < seen[0] <= 180_000
 
 
 def test_a_release_that_keeps_ending_gets_its_safe_mode_and_then_the_other_slot_a_trial():

@@ -54,4 +54,4 @@ def test_the_program_on_the_board_measures_and_a_small_heap_fails(tmp_path):
         race = bench.run("race", "small", repetitions=1)
         assert race.done and set(race.numbers) == {f"{name}_us" for name in (*WAYS, *PARTS)} | {"done"}
         assert bench.run("peak", "small", raw=False).numbers["peak"][0] > 4096
-        assert not bench.run("install", "small", heap_kib=150, raw=True).done
+        assert not bench.run("install", "small", heap_kib=48, raw=True).done
