@@ -40,7 +40,7 @@ def _leave():
 # Collect early and often: what imports leave behind would cut the heap into pieces too small for a 4 KiB block.
 gc.threshold(8192)
 try:
-    # From here on an application that hangs is ended too, also while it is imported. It feeds the watchdog from then on.
+    # An application that hangs is ended too, also while it is imported; once it runs it feeds the watchdog.
     machine.WDT(timeout=_START_MS)
     starts = _count_start()
     if starts > _OTHER_AFTER:

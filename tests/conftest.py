@@ -6,10 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+# They keep a processor busy for minutes, with processes of their own: one after the other, while the rest runs beside.
+CAMPAIGNS = ("tests/power/", "tests/network/", "tests/hostile/")
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("house")
@@ -27,6 +31,23 @@ def _make_test_key() -> None:
 
 
 _make_test_key()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes run the tests, each file is run by one, and the campaigns by one of their own."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "campaigns" if nodeid.startswith(CAMPAIGNS) else nodeid.split("::", maxsplit=1)[0]
+
+        def _assign_work_unit(self, node: Any) -> None:
+            if "campaigns" in self.workqueue:
+                self.workqueue.move_to_end("campaigns", last=False)  # they take longest
+            super()._assign_work_unit(node)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

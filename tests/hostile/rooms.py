@@ -220,6 +220,10 @@ class _Machine:
             return b""
 
     @staticmethod
+    def WDT(timeout):
+        pass
+
+    @staticmethod
     def reset_cause():
         return _Machine.PWRON_RESET
 

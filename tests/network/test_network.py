@@ -19,6 +19,8 @@ from tests.network.report import Report, campaign, table
 from tests.network.setting import Change, Goods, Service, service
 from tests.network.worker import hasty
 
+from power.campaign import free_processors
+
 # The server has done it, and the board doesn't know.
 LOST = ("cut before the answer", "reset before the answer", "cut in the head", "stall in the head")
 
@@ -127,7 +129,7 @@ def goods_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(goods_folder: Path) -> Report:
     """The campaign, lived once for all tests that look at it."""
-    return campaign(goods_folder)
+    return campaign(goods_folder, free_processors())
 
 
 @pytest.fixture(scope="module")

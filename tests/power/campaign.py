@@ -37,6 +37,12 @@ _CHUNK = 24
 _GUARDS = {guard.name: guard for guard in GUARDS}
 
 
+def free_processors() -> int:
+    """How many processes a campaign may keep busy: one fewer where other tests run beside it."""
+    processors = min(os.cpu_count() or 1, 8)
+    return max(1, processors - 1) if "PYTEST_XDIST_WORKER" in os.environ else processors
+
+
 @dataclass
 class Outcome:
     """Of a guard's lives, or of a chunk of the campaign."""
@@ -56,7 +62,7 @@ class Campaign:
         self._folder = Path(tempfile.mkdtemp(prefix="thermokeeper-power-", dir=fast if fast.is_dir() else None))
         workshop.make_keys(self._folder / "keys")
         self._pool = ProcessPoolExecutor(
-            processes or min(os.cpu_count() or 1, 8),
+            processes or free_processors(),
             multiprocessing.get_context("spawn"),
             _begin,
             (str(self._folder),),
@@ -105,6 +111,12 @@ def every_cut(story: Story, stage: int) -> list[Cut]:
         for operation in story.of_stage(stage)
         for moment in MOMENTS
     ]
+
+
+def different_cuts(story: Story, stage: int) -> list[Cut]:
+    """The same without those that make the same life as a cut after the operation before."""
+    same = {operation.number for operation in story.of_stage(stage) if story.is_next_to(operation)}
+    return [cut for cut in every_cut(story, stage) if cut.moment != "before" or cut.operation not in same]
 
 
 def pairs(story: Story, count: int = PAIRS) -> list[Cut]:

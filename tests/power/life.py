@@ -100,6 +100,19 @@ class Story:
         end = self.first[stage + 1] if stage + 1 < len(self.first) else len(self.operations)
         return self.operations[self.first[stage] : end]
 
+    def is_next_to(self, operation: Operation) -> bool:
+        """Whether nothing happened between the operation before and this one that outlives a power cut.
+
+        Then a cut after that one and a cut before this one leave the same flash and the same service: one life.
+        """
+        if operation.number == self.first[operation.stage]:
+            return False
+        earlier = self.operations[operation.number - 1]
+        return all(
+            getattr(earlier, name) == getattr(operation, name)
+            for name in ("boot", "by_bootloader", "known", "selected")
+        )
+
     def flash_before(self, operation: Operation) -> bytearray:
         """Flash as the operation finds it."""
         data = bytearray(self.starts[operation.stage])

@@ -35,7 +35,7 @@ class Plan:
         self.micropython = campaign.on_micropython(MICROPYTHON_LIVES)
         self.alike = campaign.compare()
         self.cuts = {
-            (stage, moment): self._share([cut for cut in work.every_cut(story, stage) if cut.moment == moment])
+            (stage, moment): self._share([cut for cut in work.different_cuts(story, stage) if cut.moment == moment])
             for stage in range(len(STAGES))
             for moment in MOMENTS
         }
@@ -63,7 +63,11 @@ def plan() -> Iterator[Plan]:
 @pytest.mark.parametrize("stage", range(len(STAGES)), ids=_STAGE_IDS)
 def test_a_cut_at_any_operation_ends_as_the_uncut_life_does(plan: Plan, stage: int, moment: str) -> None:
     lives = _all_well(plan.cuts[stage, moment])
-    assert lives == len(plan.campaign.story.of_stage(stage))
+    operations = plan.campaign.story.of_stage(stage)
+    if moment == "before":
+        # The life that this would be is lived as a cut after the operation before it.
+        operations = [one for one in operations if not plan.campaign.story.is_next_to(one)]
+    assert lives == len(operations)
 
 
 def test_two_cuts_in_one_life_end_as_the_uncut_life_does(plan: Plan) -> None:
