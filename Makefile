@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVICE_CODE := $(wildcard boot.py main.py) lib
-# of tests, three for two processors: many wait for a board's time to pass. Empty for one process, which a debugger needs
-PROCESSES ?= -n $(or $(shell nproc 2>/dev/null | awk '{print int($$1 * 1.5 + 0.5)}'),2)
+# of tests, two for each processor: many wait for a board's time to pass. Empty for one process, which a debugger needs
+PROCESSES ?= -n $(or $(shell nproc 2>/dev/null | awk '{print $$1 * 2}'),2)
 # options for pytest or the bench: make test ARGS="-k slots -x", make bench ARGS="--json bench.json"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint format demo bench power network clean distclean
+.PHONY: help setup test lint format demo bench power exchanges clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,8 +45,8 @@ bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
 power: $(READY) ## cut the power at every flash operation of a board's life, and count what each guard is worth
 	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m power $(ARGS)
 
-network: $(READY) ## harm each exchange of a board's life with its server, in every way, and count what came of it
-	@$(BIN)/python -m tests.network
+exchanges: $(READY) ## harm each exchange of a board's life with its server, in every way, and count what came of it
+	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m exchanges
 
 clean: ## remove what the targets made, except .venv
 	@rm -rf build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 # They keep a processor busy for minutes, with processes of their own: one after the other, while the rest runs beside.
-CAMPAIGNS = ("tests/power/", "tests/network/", "tests/hostile/")
+CAMPAIGNS = ("tests/power/", "tests/exchanges/", "tests/hostile/")
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("house")

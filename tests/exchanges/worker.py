@@ -1,6 +1,6 @@
 """Lives the lives that it is told on its standard input, one JSON line each, and says what came of each on the other.
 
-`python -m tests.network.worker FOLDER`: the folder holds the goods (tests/network/setting.py). A process of its own,
+`python -m exchanges.worker FOLDER`: the folder holds the goods (tests/exchanges/setting.py). A process of its own,
 so that a campaign can use all processors; it has one server for all its lives.
 """
 
@@ -14,10 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.network.harms import HARMS, PlannedHarm
-from tests.network.life import Life, Outcome
-from tests.network.proxy import Request
-from tests.network.setting import Goods, Service, service
+from exchanges.harms import HARMS, PlannedHarm
+from exchanges.life import Life, Outcome
+from exchanges.proxy import Request
+from exchanges.setting import Goods, Service, service
 
 _STUCK_S = 150
 
@@ -78,7 +78,7 @@ def hasty(outcome: Outcome) -> list[str]:
 def main() -> None:
     home = Path(sys.argv[1])
     goods: dict[bool, Goods] = {}
-    with tempfile.TemporaryDirectory(prefix="thermokeeper-network-") as name, service(Path(name)) as served:
+    with tempfile.TemporaryDirectory(prefix="thermokeeper-exchanges-") as name, service(Path(name)) as served:
         for line in sys.stdin:
             case = json.loads(line)
             source = case.get("runtime", "cpython") == "cpython"

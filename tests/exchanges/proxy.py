@@ -1,7 +1,7 @@
 """A proxy between a board and its server that counts their exchanges and harms the ones it is told to.
 
 One exchange is one connection with one request, as the boards of these tests talk; they come one after another, so
-one thread serves them all. What happens to a request is a `Harm` (tests/network/harms.py); without one it goes to the
+one thread serves them all. What happens to a request is a `Harm` (tests/exchanges/harms.py); without one it goes to the
 server, and the answer comes back as it was.
 
 A board in virtual time doesn't wait for what doesn't come: `is_quiet(port)` tells it that nothing more will arrive on

@@ -1,4 +1,4 @@
-"""The ways in which an exchange can go wrong, each as a function that does it to an exchange of tests.network.proxy.
+"""The ways in which an exchange can go wrong, each as a function that does it to an exchange of exchanges.proxy.
 
 `HARMS` has them all by name, with what each may cost: a harm that comes between the server's work and the board's
 knowledge of it may make one activation more necessary, one that does so twice two.
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.network.proxy import Exchange
+from exchanges.proxy import Exchange
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs a campaign and keeps its outcomes by case; the table that `python -m tests.network` prints of them."""
+"""Runs a campaign and keeps its outcomes by case; the table that `python -m exchanges` prints of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.network.campaign import Case, Crew, single_harms, storms, story
-from tests.network.harms import HARMS
-from tests.network.life import CLEAN_ACTIVATIONS, Outcome
+from exchanges.campaign import Case, Crew, single_harms, storms, story
+from exchanges.harms import HARMS
+from exchanges.life import CLEAN_ACTIVATIONS, Outcome
 
 STORMS = 24
 STORM_LIKELY = 0.4  # of each exchange to be harmed

@@ -1,6 +1,6 @@
 """The network goes wrong at each exchange of a board's life, in every way; the life ends as if nothing had been.
 
-What is checked at the end of each life is in life.py. `python -m tests.network` prints the campaign's table.
+What is checked at the end of each life is in life.py. `make exchanges` prints the campaign's table.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.network.campaign import Crew, harmable, harmed, story
-from tests.network.harms import HARMS, PlannedHarm
-from tests.network.life import CLEAN_ACTIVATIONS, Life
-from tests.network.proxy import Request
-from tests.network.report import Report, campaign, table
-from tests.network.setting import Change, Goods, Service, service
-from tests.network.worker import hasty
 
+from exchanges.campaign import Crew, harmable, harmed, story
+from exchanges.harms import HARMS, PlannedHarm
+from exchanges.life import CLEAN_ACTIVATIONS, Life
+from exchanges.proxy import Request
+from exchanges.report import Report, campaign, table
+from exchanges.setting import Change, Goods, Service, service
+from exchanges.worker import hasty
 from power.campaign import free_processors
+
+pytestmark = pytest.mark.timeout(900)  # the first test that looks at the campaign waits for all of it
 
 # The server has done it, and the board doesn't know.
 LOST = ("cut before the answer", "reset before the answer", "cut in the head", "stall in the head")
@@ -148,7 +150,6 @@ def new_life(goods_folder: Path, served: Service, tmp_path: Path) -> Callable[..
 # the campaign
 
 
-@pytest.mark.timeout(600)
 def test_a_life_with_any_exchange_harmed_in_any_way_ends_as_the_clean_one(report):
     print("\n".join(table(report)))
     assert not report.failed, report.complaint()
@@ -187,7 +188,6 @@ def test_a_board_is_led_to_another_server_and_asks_it_without_its_key(report):
     assert asked == {"GET target-version", "GET version", "GET firmware.bin"}
 
 
-@pytest.mark.timeout(300)
 def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
     with Crew(goods_folder, 5) as crew:
         ((_, clean),) = crew.live([{"name": "clean", "runtime": "micropython"}])

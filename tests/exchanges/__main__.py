@@ -1,4 +1,4 @@
-"""`python -m tests.network`: the campaign, and its table. Exit status 1 if a life went wrong."""
+"""`make exchanges`: the campaign, and its table. Exit status 1 if a life went wrong."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path[1:1] = [str(ROOT / "tests"), str(ROOT / "tests/unit")]  # what pytest is told in pyproject.toml
-
-from tests.network.report import Report, campaign, table  # noqa: E402
-from tests.network.setting import Goods  # noqa: E402
+from exchanges.report import Report, campaign, table
+from exchanges.setting import Goods
 
 
 def _progress(report: Report) -> None:
@@ -20,7 +17,7 @@ def _progress(report: Report) -> None:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="thermokeeper-network-") as name:
+    with tempfile.TemporaryDirectory(prefix="thermokeeper-exchanges-") as name:
         Goods.make(Path(name))
         report = campaign(Path(name), os.cpu_count() or 2, on_outcome=_progress)
     print("\n".join(table(report)))

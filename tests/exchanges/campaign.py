@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.network.harms import HARMS
-from tests.network.life import Outcome
+from exchanges.harms import HARMS
+from exchanges.life import Outcome
 
 ROOT = Path(__file__).parents[2]
 Case = dict[str, Any]
@@ -30,10 +30,10 @@ class Crew:
     def __init__(self, folder: Path, count: int) -> None:
         # Nothing of the workers is measured: coverage would take longer than the lives.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-        environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / path) for path in ("", "tests", "tests/unit"))
+        environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / path) for path in ("tests", "tests/unit", "lib"))
         self._workers = [
             subprocess.Popen(
-                [sys.executable, "-m", "tests.network.worker", str(folder)],
+                [sys.executable, "-m", "exchanges.worker", str(folder)],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,

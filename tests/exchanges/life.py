@@ -23,9 +23,9 @@ from typing import Any
 from unittest import mock
 
 import httpx
-from tests.network.proxy import Proxy
-from tests.network.setting import Elsewhere, Goods, Service
 
+from exchanges.proxy import Proxy
+from exchanges.setting import Elsewhere, Goods, Service
 from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.image.partitions import table_for
