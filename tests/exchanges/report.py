@@ -46,18 +46,18 @@ class Report:
 def campaign(
     folder: Path,
     workers: int = 2,
-    harms: Iterable[str] = tuple(HARMS),
+    whole: Iterable[str] = tuple(HARMS),
     storm_count: int = STORMS,
     on_outcome: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """All of it on CPython; the folder holds the goods."""
+    """All of it on CPython; the folder holds the goods. Harms that aren't in `whole` come to every other exchange."""
     began_s = time.monotonic()
     with Crew(folder, workers) as crew:
         ((_, clean),) = crew.live([{"name": "clean"}])
         report = Report(clean)
         if clean.problems:
             raise AssertionError("the clean life went wrong: " + story(clean))
-        cases = storms(storm_count, STORM_LIKELY, STORM_EXCHANGES) + single_harms(clean, harms)
+        cases = storms(storm_count, STORM_LIKELY, STORM_EXCHANGES) + single_harms(clean, whole)
         for case, outcome in crew.live(cases):
             report.lived.append((case, outcome))
             report.took_s = time.monotonic() - began_s

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exchanges.campaign import Crew, harmable, harmed, story
+from exchanges.campaign import Crew, harmed, places, story
 from exchanges.harms import HARMS, PlannedHarm
 from exchanges.life import CLEAN_ACTIVATIONS, Life
 from exchanges.proxy import Request
@@ -131,7 +131,7 @@ def goods_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(goods_folder: Path) -> Report:
     """The campaign, lived once for all tests that look at it."""
-    return campaign(goods_folder, free_processors())
+    return campaign(goods_folder, free_processors(), LOST)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_a_life_with_any_exchange_harmed_in_any_way_ends_as_the_clean_one(report
     print("\n".join(table(report)))
     assert not report.failed, report.complaint()
     lived = {name: sorted(number for number, _ in report.of(name)) for name in HARMS}
-    assert lived == {name: harmable(report.clean, name) for name in HARMS}
+    assert lived == {name: places(report.clean, name, LOST) for name in HARMS}
     in_vain = [outcome.name for _, outcome in report.lived if outcome.in_vain]
     assert not in_vain, "there was nothing to harm"
 

@@ -20,7 +20,7 @@ from power.life import MOMENTS, STAGES, Cut, Verdict
 pytestmark = pytest.mark.timeout(900)  # of the whole campaign: the first test may wait for all that is before it
 
 MICROPYTHON_LIVES = 12
-_PAIRS, _LOSSES = 120, 40
+_PAIRS, _LOSSES = 60, 20
 _FINDING, _HIDDEN = 120, 16  # lives without a guard, at most: until one finds it, or to show that none does
 _SHOWN = 5
 _STAGE_IDS = [stage.name.replace(",", "").replace(" ", "-") for stage in STAGES]

@@ -114,7 +114,7 @@ def test_two_boards_with_one_serial_do_not_take_the_key_from_each_other_for_ever
     twin = new_life(register=False).made()
     life.boots()
     twin.boots()
-    together = [threading.Thread(target=board.measures, args=(240, 60)) for board in (life, twin)]
+    together = [threading.Thread(target=board.measures, args=(240, 200)) for board in (life, twin)]
     for thread in together:
         thread.start()
     for thread in together:

@@ -23,7 +23,7 @@ import pytest
 
 RUNTIMES = ("cpython", "micropython")
 HEAP_KIB = 512
-PROCESS_LIMIT_S = 100  # below pytest-timeout's, which would not say which test hung
+PROCESS_LIMIT_S = 200  # below pytest-timeout's, which would not say which test hung
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
