@@ -1,11 +1,14 @@
-# Thermokeeper boot.py, revision 1
+# Thermokeeper boot.py, revision 2
 """Finds the release in the running slot and puts its Python code first on the path; nothing else.
 
 It stays on the board for life and boots every release ever made, so it relies only on where a release lies in a slot:
 application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. The
 release can't be asked for help with that: it isn't mounted yet. Without one main.py runs all the same, and says so.
+
+What a developer has deployed over a release runs in preference to it, but only over just that release.
 """
 
+import hashlib
 import json
 import struct
 import sys
@@ -44,18 +47,37 @@ def _mount_release():
     slot.readblocks(0, head, 0)
     end = ((end + 16) & ~15) + 32 * head[23]
     offset = (end + 4095) // 4096 * 4096
-    head = bytearray(10)
-    slot.readblocks(offset // 4096, head, 0)
-    if head[:5] != b"TKREL":
+    header = bytearray(4096)
+    slot.readblocks(offset // 4096, header, 0)
+    if header[:5] != b"TKREL":
         raise ValueError("no release behind the application")
-    manifest = bytearray(min(struct.unpack_from("<H", head, 8)[0], 4086))
-    slot.readblocks(offset // 4096, manifest, 10)
+    manifest = header[10 : 10 + min(struct.unpack_from("<H", header, 8)[0], 4086)]
     size = [part["size"] for part in json.loads(manifest)["parts"] if part["name"] == "fs"][0]
     vfs.mount(_ReleaseFiles(slot, offset + 4096, size), "/release", readonly=True)
     sys.path.insert(0, "/release")
+    return hashlib.sha256(header).digest()
 
 
+def _run_deployed():
+    try:
+        with open("/deployed/over", "rb") as file:
+            over = file.read()
+    except OSError:
+        return
+    if over != running_release:
+        print("tk: boot: what was deployed is for another release and left aside; this runs the release's own files")
+        return
+    with open("/deployed/start.py") as file:
+        exec(file.read(), globals())
+
+
+running_release = None  # `thermokeeper deploy` asks for it
 try:
-    _mount_release()
+    running_release = _mount_release()
 except Exception as error:  # main.py isn't run after a boot.py that failed, and nothing would end a trial then
     print("tk: boot: no release in the running slot: %s" % error)
+if __name__ == "__main__":  # else this is a boot.py that was deployed itself
+    try:
+        _run_deployed()
+    except Exception as error:
+        print("tk: boot: what was deployed doesn't start: %s" % error)

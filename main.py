@@ -1,4 +1,4 @@
-# Thermokeeper main.py, revision 1
+# Thermokeeper main.py, revision 2
 """Starts the running release's application, and the board again if that ends: a trial release that can't start is left.
 
 Like boot.py it stays on the board for life; pins and settings are the release's, not its own. A confirmed release that
@@ -42,6 +42,9 @@ gc.threshold(8192)
 try:
     # An application that hangs is ended too, also while it is imported; once it runs it feeds the watchdog.
     machine.WDT(timeout=_START_MS)
+    deployed_main = globals().pop("deployed_main", None)  # boot.py found what runs instead of all this
+    if deployed_main:
+        deployed_main()
     starts = _count_start()
     if starts > _OTHER_AFTER:
         try:

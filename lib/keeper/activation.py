@@ -36,17 +36,18 @@ class Activation:
     def recall(self):
         """Take the credentials that NVS holds, if they are for this serial, service and server."""
         found = self._store.load("cloud")
-        if not isinstance(found, dict) or not _is_word(found.get("key")) or not _is_word(found.get("thing")):
+        if not isinstance(found, dict) or not _is_word(found.get("thing")):
             return
         for field in self._origin:
             # A record of schema 0 doesn't say where its key is from: it is from the only server that there was.
             if found.get(field, self._origin[field]) != self._origin[field]:
                 say("activate", "the stored key belongs to another %s: not used" % field)
                 return
-        self._cloud.use(found)
-        self._credentials = found
         if found.get("named"):
             self._named_thing = found["thing"]
+        if _is_word(found.get("key")):
+            self._cloud.use(found)
+            self._credentials = found
 
     def ensure(self):
         """Activate if there is no key, name the thing if it isn't yet. Raises CloudError, NetError, StateError."""
@@ -62,6 +63,37 @@ class Activation:
             say("activate", "done: thing %s" % found["thing"])
         if self._name and not self._credentials.get("named"):
             self._rename()
+
+    def provision(self, token=None):
+        """For services with provisioning tokens; this one goes by the serial."""
+        raise CloudError(400, "", "%s needs no token" % self._identity.service)
+
+    def activate(self, code=None):
+        """Activate at once, key or no key; code: None, or the only product there is. {"thing": its id}."""
+        if code not in (None, self._identity.product):
+            raise CloudError(400, "", "%s doesn't move a device to another product" % self._identity.service)
+        self._credentials = None
+        self._not_before_ms = None
+        self.ensure()
+        return {"thing": self.thing()}
+
+    def forget(self):
+        """Erase the key: the next `ensure` activates. That the thing has its name is still known."""
+        self._store.erase("cloud")
+        self._credentials = None
+        if self._named_thing:
+            self._store.save("cloud", dict(self._origin, thing=self._named_thing, named=True))
+
+    def describe(self):
+        """For a status: what stands where, nothing secret."""
+        told = dict(self._origin, product=self.product())
+        told["state"] = "activated" if self.active() else "not activated"
+        told["thing"] = self.thing() if self.active() else None
+        return told
+
+    def product(self):
+        """Whose releases are accepted."""
+        return self._identity.product
 
     def active(self):
         """Whether there is a key to call with."""

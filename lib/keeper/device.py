@@ -5,7 +5,6 @@ A product is an object with `healthy()`, `before_reset()` and `reset()`, see `li
 """
 
 from keeper import clouds
-from keeper.activation import Activation
 from keeper.checkpoint import Checkpoint
 from keeper.console import say
 from keeper.http import Client
@@ -25,13 +24,14 @@ def assemble(found, slots, product, pulse, now, on_date=None, thing_name=None, s
     """
     keys, revoked, authority = _trust()
     store = Store()
-    client = Client(pulse, ca=found.extra.get("ca") or authority, on_date=on_date)
-    cloud = clouds.driver(found.service)(client, found.server)
-    policy = Policy(found.product, keys, revoked, store, now)
+    # Both, so that a release can bring the CA of a server's next certificate to boards that were made with another.
+    authorities = [ca for ca in (found.extra.get("ca"), authority) if ca]
+    client = Client(pulse, ca=authorities, on_date=on_date)
+    cloud, standing = clouds.join(found, client, store, thing_name)
+    policy = Policy(standing.product, keys, revoked, store, now)
     installer = Installer(slots, policy, Checkpoint(store), pulse, _Progress())
     running = installer.manifest_in(slots.running)
-    activation = Activation(found, store, cloud, thing_name)
-    lifecycle = Lifecycle(activation, Ledger(store, running), policy, slots, installer, cloud, product, sync_ms)
+    lifecycle = Lifecycle(standing, Ledger(store, running), policy, slots, installer, cloud, product, sync_ms)
     lifecycle.begin(running)
     return lifecycle
 

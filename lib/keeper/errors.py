@@ -31,6 +31,10 @@ class NetError(KeeperError):
     """The server wasn't reached or didn't keep to the protocol: trying again later can help."""
 
 
+class CommandError(KeeperError):
+    """What was typed on the console isn't a command, or asks for what can't be done now."""
+
+
 class CloudError(KeeperError):
     """The server answered with a refusal.
 

@@ -20,8 +20,8 @@ _HARMLESS = ("accept", "if-none-match", "if-range", "range", "user-agent")
 class Client:
     """Opens requests. pulse: called at least every 250 ms while waiting (but see keeper.wire on names).
 
-    ca: the certificates to trust for https, DER or PEM; without it https is refused. idle_ms: the longest wait for
-    the server's next sign of life. on_date: called with the Date header of every answer that has one.
+    ca: the certificates to trust for https, DER or PEM, or a list of such; without any https is refused. idle_ms: the
+    longest wait for the server's next sign of life. on_date: called with the Date header of every answer that has one.
     """
 
     def __init__(self, pulse, ca=None, idle_ms=10_000, on_date=None):

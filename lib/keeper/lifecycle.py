@@ -22,15 +22,15 @@ _TRIAL_POLL_MS = 1_000
 class Lifecycle:
     """Brings one device from bare to registered, and from release to release.
 
-    activation, ledger, policy, slots, installer: the objects of these modules; cloud: a driver of `keeper.clouds`.
+    standing and cloud: as `keeper.clouds.join` gives them; ledger, policy, slots, installer: objects of these modules.
     product: an object with `healthy()`: "" when it works, else what is still missing (asked when the server was
     reached); `last_words()`: why the board started, and what the boot before it had to say; `before_reset()`: delivers
     what a reset would lose, or raises NetError, then the update is tried again later; `reset()`: restarts the board,
     doesn't return.
     """
 
-    def __init__(self, activation, ledger, policy, slots, installer, cloud, product, sync_ms=900_000):
-        self._activation = activation
+    def __init__(self, standing, ledger, policy, slots, installer, cloud, product, sync_ms=900_000):
+        self.standing = standing
         self._ledger = ledger
         self._policy = policy
         self._slots = slots
@@ -42,6 +42,7 @@ class Lifecycle:
         self._due_ms = time.ticks_ms()
         self._last_note = None
         self.asked_ms = None
+        self.last_sync_ms = None  # tick of the last turn in which all went well
         self._running = None
         self._on_trial = False
 
@@ -52,7 +53,7 @@ class Lifecycle:
         state, version = state_name(slots.state(slots.running)), running.version if running else "unknown"
         say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
         try:
-            self._activation.recall()
+            self.standing.recall()
         except KeeperError as error:
             say("state", str(error))
         try:
@@ -74,17 +75,22 @@ class Lifecycle:
         try:
             self._sync()
             pause_ms = _TRIAL_POLL_MS if self._on_trial else self._sync_ms
-            self._activation.works()
+            self.standing.works()
             self._backoff.reset()
+            self.last_sync_ms = time.ticks_ms()
         except KeeperError as error:
             pause_ms = self._pause_after(error)
         except MemoryError:
             pause_ms = self._pause_after("there is not enough memory just now")
         self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
 
+    def sync_now(self):
+        """Let the next `step` look at the server, whatever pause there was to be."""
+        self._due_ms = time.ticks_ms()
+
     def active(self):
         """Whether there is a key to call the server with."""
-        return self._activation.active()
+        return self.standing.active()
 
     def send(self, event, points):
         """Deliver datapoints [(value, at or None)]; True when the server has them. Never raises a KeeperError.
@@ -96,25 +102,25 @@ class Lifecycle:
             return False
         try:
             self._cloud.report(event, points)
-            self._activation.works()
+            self.standing.works()
             return True
         except KeeperError as error:
             self.asked_ms = getattr(error, "retry_after_ms", None)
-            if self._activation.refused(error):
-                self._due_ms = time.ticks_ms()
+            if self.standing.refused(error):
+                self.sync_now()
             self._note("deliver", str(error))
             return False
 
     def _pause_after(self, error):
-        if self._activation.refused(error):
+        if self.standing.refused(error):
             return 0
         pause_ms = self._backoff.next_ms(getattr(error, "retry_after_ms", None))
         self._note("wait", "%s; next try in %d s" % (error, (pause_ms + 999) // 1000))
         return pause_ms
 
     def _sync(self):
-        self._activation.ensure()
-        self._ledger.speak_of(self._activation.thing())
+        self.standing.ensure()
+        self._ledger.speak_of(self.standing.thing())
         target = self._cloud.target()
         if self._on_trial:
             missing = self._product.healthy()
@@ -148,12 +154,10 @@ class Lifecycle:
                 known_id = current.id
                 if known_id == target.id:
                     ledger.confirmed(known_id)
-        if known_id == target.id:
-            return True
-        if ledger.runs(target.digest):
-            self._confirm(target.id)
-            return True
-        return False
+        if known_id == target.id or not ledger.runs(target.digest):
+            return known_id == target.id
+        self._confirm(target.id)
+        return True
 
     def _confirm(self, version_id):
         """Tell the server what runs, and only then remember it: a cut in between repeats it, which changes nothing."""

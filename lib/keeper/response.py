@@ -1,4 +1,4 @@
-"""One answer of a server: its head, and its body as a stream or, within a limit, as JSON. Made by keeper.http.
+"""One answer of a server: its head, and its body as a stream or, within a limit, whole or as JSON. Made by keeper.http.
 
 Must not know requests or services.
 """
@@ -82,6 +82,13 @@ class Response(Head):
 
     def json(self, limit=4096):
         """The body as JSON, of at most `limit` bytes; NetError if it is longer or no JSON."""
+        try:
+            return jsontext.loads(self.body(limit))
+        except ValueError:
+            raise NetError("the answer isn't JSON")
+
+    def body(self, limit):
+        """All of the body, of at most `limit` bytes; NetError if it is longer."""
         if self.length is not None and self.length > limit:
             raise NetError("the answer has %d bytes, not more than %d are read" % (self.length, limit))
         if self.length is not None:
@@ -96,10 +103,7 @@ class Response(Head):
                 data.extend(memoryview(block)[:count])
                 if len(data) > limit:
                     raise NetError("the answer is too long: not more than %d bytes are read" % limit)
-        try:
-            return jsontext.loads(data)
-        except ValueError:
-            raise NetError("the answer isn't JSON")
+        return data
 
     def read_head(self):
         """Read up to the body, and find out where that ends. Called by Client."""

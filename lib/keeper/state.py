@@ -15,6 +15,7 @@ SCHEMA = 1
 _NOT_FOUND = -4354  # ESP_ERR_NVS_NOT_FOUND; a value of another type reads as not found, too
 _FULL = -4357  # ESP_ERR_NVS_NOT_ENOUGH_SPACE
 _ERRORS = range(-4607, -4352)  # NVS's own
+_SCHEMA_0 = {"cloud": ("apiKey", "thingId"), "release": ("versionId",)}
 
 
 class Store:
@@ -55,7 +56,9 @@ class Store:
             raise StateError("NVS refused to store %s: %s" % (name, error))
 
     def erase(self, name):
-        """Remove the record; nothing happens if there is none."""
+        """Remove the record, and what schema 0 had in its place; nothing happens if there is none."""
+        for old in _SCHEMA_0.get(name, ()):
+            self.erase(old)
         try:
             nvs = self._open()
             nvs.erase_key(name)
@@ -94,6 +97,30 @@ class Store:
             if version_id:
                 return {"v": 0, "id": _word(version_id)}
         return None
+
+
+def entries():
+    """(entries of NVS that are in use, entries that can be); None if that can't be told.
+
+    Stock MicroPython has no call for it, but each page of 4 KiB begins with 32 bytes and then two bits for each of its
+    126 entries: 0b10 is one in use. One page always stays free: ESP-IDF needs it to move entries.
+    """
+    from esp32 import Partition
+
+    found = Partition.find(Partition.TYPE_DATA, label="nvs")
+    pages = found[0].info()[3] // 4096 if found else 0
+    used = 0
+    bits = bytearray(32)
+    try:
+        for page in range(pages):
+            found[0].readblocks(page, bits, 32)
+            for four in bits:
+                while four:
+                    used += four & 3 == 2
+                    four >>= 2
+    except OSError:
+        return None
+    return (used, (pages - 1) * 126) if pages else None
 
 
 def _word(data):

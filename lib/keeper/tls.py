@@ -3,18 +3,34 @@
 import binascii
 import ssl
 
+from keeper.console import say
 from keeper.errors import NetError
 
 
 def trusting(ca):
-    """Context that trusts the certificates in `ca` and nothing else; DER of one, or PEM of any number of them."""
+    """Context that trusts the certificates in `ca` and nothing else; DER of one, or PEM of any number of them.
+
+    ca may be a list of such. One of them that is damaged costs only itself; NetError if nothing can be used.
+    """
+    sources = ca if isinstance(ca, (list, tuple)) else (ca,)
+    useless = None
+    count = 0
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.verify_mode = ssl.CERT_REQUIRED
-        for certificate in _certificates(ca):
-            context.load_verify_locations(cadata=certificate)
     except (OSError, ValueError, MemoryError) as error:
-        raise NetError("the CA certificate can't be used: %s" % error)
+        raise NetError("TLS can't be used: %s" % error)
+    for source in sources:
+        try:
+            for certificate in _certificates(source):
+                context.load_verify_locations(cadata=certificate)
+            count += 1
+        except (OSError, ValueError, MemoryError) as error:
+            useless = error
+    if useless is not None:
+        if not count:
+            raise NetError("the CA certificate can't be used: %s" % useless)
+        say("trust", "one of the CA certificates can't be used: %s" % useless)
     return context
 
 

@@ -4,14 +4,17 @@ The thermometer (`app`) is a station that measures; safe mode (`safe`) is one th
 measuring is what breaks. It must not know sensors or readings.
 """
 
+import sys
 import time
 
-from keeper import device, identity
+from keeper import console, device, identity
+from keeper.commands import Commands
 from keeper.console import say
 from keeper.errors import KeeperError
+from keeper.lineinput import LineInput
 from keeper.slots import Slots
-from keeper.state import Store
 from thermometer.clock import Clock, Uptime
+from thermometer.commands import SECRETS, StationCommands, networks
 from thermometer.settings import settings_from
 from thermometer.wifi import Wifi
 
@@ -30,6 +33,7 @@ class Station:
         self._last_words = board.last_words()
         self._trial_deadline_ms = None
         self._lifecycle = None
+        self._wifi = None
         self._steady = False
         self._told_why = False
         board.start_watchdog(_WATCHDOG_MS)
@@ -40,11 +44,17 @@ class Station:
         self.clock = Clock(self.uptime, board.set_rtc)
         self.identity = self._identify()
         self.settings = settings_from(self.identity.extra if self.identity else {})
+        self._typed = LineInput(sys.stdin, console.echo, SECRETS)
+        console.share(self._typed.shown)
 
     def begin(self):
         """Settle after the boot; without an identity there is nothing to activate."""
-        if not self.identity:
-            return
+        if self.identity:
+            self._join()
+        self._asked = StationCommands(self, self._board, self._slots, self._lifecycle, self._wifi)
+        self._commands = Commands(self._typed, self._asked.table())
+
+    def _join(self):
         self._wifi = Wifi(self._board.wlan, _networks(), self.pulse, say)
         self._needs_time = self.identity.server.startswith("https:")
         try:
@@ -64,6 +74,9 @@ class Station:
     def step(self):
         """One turn: at most one exchange with the server, then a short wait."""
         self.pulse()
+        self._commands.step()
+        if self._asked.reset_wanted:
+            self.reset()
         if self._lifecycle and self._wifi.poll():
             self.clock.keep()
             # A certificate can't be judged without the time.
@@ -84,10 +97,12 @@ class Station:
     def pulse(self):
         """Called by whatever waits, at least four times a second: keeps the watchdog quiet.
 
-        A trial that has not passed in time isn't fed any more, whatever it is doing: the reset leaves it.
+        A trial that has not passed in time isn't fed any more, whatever it is doing: the reset leaves it. What is typed
+        is taken here, but what it asks for is done in `step`, never in the middle of a download.
         """
         if self._trial_deadline_ms is None or time.ticks_diff(self._trial_deadline_ms, time.ticks_ms()) > 0:
             self._board.feed()
+        self._typed.poll()
 
     def run(self):
         """Live."""
@@ -134,8 +149,7 @@ class Station:
 def _networks():
     """The Wi-Fi networks that NVS holds."""
     try:
-        found = Store("wifi").load("networks")
+        return networks()
     except KeeperError as error:
         say("wifi", str(error))
         return []
-    return [network for network in found if isinstance(network, dict)] if isinstance(found, list) else []

@@ -101,16 +101,20 @@ class Device:
         self.sim.operations = self.operations
         self.told = []  # what the board does to its flash in this life: "op erase ADDRESS", "op program ADDRESS"
         self.sim.tell = self.told.append
-        self.cloud = Cloud(self.service)
         self.slots = Slots()
         self.store = Store()
-        policy = Policy(self.identity.product, self.keys, (), self.store, lambda: "2026-11-21T21:00:00Z")
+        self.cloud, self.activation = self.join()
+        policy = Policy(self.activation.product, self.keys, (), self.store, lambda: "2026-11-21T21:00:00Z")
         installer = Installer(self.slots, policy, Checkpoint(self.store), self._pulse)
         running = installer.manifest_in(self.slots.running)
-        self.activation = Activation(self.identity, self.store, self.cloud, "ThermometerDevice")
         self.ledger = Ledger(self.store, running)
         self.lifecycle = Lifecycle(self.activation, self.ledger, policy, self.slots, installer, self.cloud, self)
         self.lifecycle.begin(running)
+
+    def join(self):
+        """A driver for the service, and the standing with it."""
+        cloud = Cloud(self.service)
+        return cloud, Activation(self.identity, self.store, cloud, "ThermometerDevice")
 
     def live(self, turns=4, turn_ms=901_000):
         """One life with some turns of work; how it ended: "reset", "cut" or, if it goes on, "alive"."""

@@ -302,6 +302,88 @@ def test_stored_credentials_of_any_form_are_survived():
             assert life.refusal() is None
 
 
+# what a person at the console can ask for
+
+
+def test_this_service_needs_no_token_and_moves_nobody_to_another_product():
+    with board():
+        service = Service()
+        life = _Life(service)
+        for token in (None, "a token"):
+            with raises(CloudError, "needs no token"):
+                life.activation.provision(token)
+        with raises(CloudError, "another product"):
+            life.activation.activate("lamp")
+        assert life.activation.product() == "thermometer"
+        assert service.calls == []
+
+
+def test_an_activation_that_is_asked_for_is_made_at_once():
+    with board(), clock_of(activation):
+        service = Service()
+        life = _Life(service)
+        for number in (1, 2, 3):
+            assert life.activation.activate() == {"thing": service.thing}
+            assert _stored()["key"] == service.key == "key%d" % number
+        for _ in range(2):
+            life.activation.ensure()
+            service.activate(service.serial)
+            life.activation.refused(life.refusal())
+        with raises(CloudError, "dropped again"):
+            life.activation.ensure()
+        life.activation.activate("thermometer")
+        assert life.refusal() is None
+
+
+def test_a_key_that_was_forgotten_is_gone_and_the_name_stays_the_owner_s():
+    with board() as sim:
+        service = Service()
+        life = _Life(service)
+        life.activation.ensure()
+        service.name = "Kitchen"
+        life.activation.forget()
+        for one in (life, _Life(service)):
+            assert not one.activation.active()
+            assert one.activation.describe()["state"] == "not activated"
+        attach(sim.path)
+        assert "key" not in _stored()
+        one = _Life(service)
+        one.activation.ensure()
+        assert (one.refusal(), service.name) == (None, "Kitchen")
+
+
+def test_what_older_firmware_stored_is_forgotten_too():
+    with board():
+        service = Service()
+        service.activate(service.serial)
+        esp32.NVS("keeper").set_blob("apiKey", service.key.encode())
+        esp32.NVS("keeper").set_blob("thingId", service.thing.encode())
+        life = _Life(service, name=None)
+        life.activation.forget()
+        assert not _Life(service).activation.active()
+        for name in ("apiKey", "thingId"):
+            with raises(OSError):
+                esp32.NVS("keeper").get_blob(name, bytearray(64))
+
+
+def test_a_board_that_never_had_a_key_has_nothing_to_forget():
+    with board():
+        life = _Life(Service())
+        life.activation.forget()
+        assert _stored() is None
+
+
+def test_the_status_has_no_key():
+    with board():
+        service = Service()
+        life = _Life(service)
+        life.activation.ensure()
+        told = life.activation.describe()
+        assert (told["state"], told["thing"], told["product"]) == ("activated", service.thing, "thermometer")
+        assert (told["service"], told["server"]) == ("gadgetkeeper", "http://127.0.0.1:8000")
+        assert service.key not in json.dumps(told)
+
+
 class _PickyCloud(Cloud):
     """Like the drivers, it doesn't take everything for a thing's id."""
 

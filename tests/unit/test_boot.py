@@ -1,5 +1,7 @@
 """boot.py and main.py: the running slot's release is found and mounted; whatever fails ends in a line and a reset."""
 
+import hashlib
+import io
 import json
 import struct
 import sys
@@ -77,8 +79,10 @@ SLOT = slot_content(APP, _header(MANIFEST), FS)
 class Boot:
     """`with Boot(slot) as boot:` boot.py has run with this in the running slot; what it printed and mounted."""
 
-    def __init__(self, content, running="ota_0"):
+    def __init__(self, content, running="ota_0", deployed=None, name="__main__"):
         self._board = board([(running, content)], running)
+        self._deployed = deployed or {}
+        self._name = name
 
     def __enter__(self):
         self._board.__enter__()
@@ -86,9 +90,10 @@ class Boot:
         self._path = sys.path[:]
         self._modules = sys.modules.get("vfs")
         sys.modules["vfs"] = vfs
-        space = {
-            "__name__": "__main__",
+        self.names = space = {
+            "__name__": self._name,
             "print": lambda *words: self.lines.append(" ".join([str(word) for word in words])),
+            "open": self._open,
         }
         try:
             exec(read_file(ROOT + "/boot.py").decode(), space)
@@ -96,6 +101,12 @@ class Boot:
             self.path, sys.path[:] = sys.path[:], self._path
         self.mounted = [fs for fs, path in vfs.mount() if path == "/release"]
         return self
+
+    def _open(self, path, mode="r"):
+        if path not in self._deployed:
+            raise OSError(2)
+        content = self._deployed[path]
+        return io.BytesIO(content) if mode == "rb" else io.StringIO(content.decode())
 
     def __exit__(self, *error):
         if self.mounted:
@@ -215,6 +226,55 @@ def test_a_size_beyond_the_slot_or_negative_is_survived():
             assert boot.mounted == []
 
 
+# what was deployed
+
+OVER = hashlib.sha256(_header(MANIFEST)).digest()
+START = b"print('started')\nleft_by_start = 1\n"
+
+
+def _deployed(over, start=START):
+    return {"/deployed/over": over, "/deployed/start.py": start}
+
+
+def test_what_was_deployed_over_this_release_is_started_in_boot_py_s_own_names():
+    for running in ("ota_0", "ota_1"):
+        with Boot(SLOT, running, _deployed(OVER)) as boot:
+            assert boot.lines == ["started"]
+            assert boot.names["left_by_start"] == 1
+            assert boot.names["running_release"] == OVER
+            assert len(boot.mounted) == 1
+
+
+def test_what_was_deployed_over_another_release_is_left_aside_and_that_is_said():
+    for over in (b"", b"\0" * 32, OVER[:31], OVER + b"\n"):
+        with Boot(SLOT, deployed=_deployed(over)) as boot:
+            assert len(boot.lines) == 1 and "for another release and left aside" in boot.lines[0]
+            assert "left_by_start" not in boot.names
+            assert boot.path[0] == "/release"
+    with Boot(APP, deployed=_deployed(OVER)) as boot:
+        assert len(boot.lines) == 2 and "left aside" in boot.lines[1]
+
+
+def test_files_without_their_mark_do_nothing():
+    with Boot(SLOT, deployed={"/deployed/start.py": START, "/deployed/over.new": OVER}) as boot:
+        assert boot.lines == [] and "left_by_start" not in boot.names
+
+
+def test_what_was_deployed_and_fails_leaves_the_release():
+    for start in (b"(", b"1 / 0", b"import nothing_like_this", b"\x00\x01", b"raise OSError(5)"):
+        with Boot(SLOT, deployed=_deployed(OVER, start)) as boot:
+            assert len(boot.lines) == 1, boot.lines
+            assert boot.lines[0].startswith("tk: boot: what was deployed doesn't start: ")
+            assert boot.path[0] == "/release"
+    with Boot(SLOT, deployed={"/deployed/over": OVER}) as boot:
+        assert "doesn't start" in boot.lines[0]
+
+
+def test_a_boot_py_that_was_deployed_itself_starts_nothing_more():
+    with Boot(SLOT, deployed=_deployed(OVER), name="deployed") as boot:
+        assert boot.lines == [] and boot.path[0] == "/release"
+
+
 # main.py
 
 
@@ -275,7 +335,7 @@ class _Module:
             self.run = action
 
 
-def _start(action, safe=None):
+def _start(action, safe=None, **names):
     """main.py once, to its reset; what it printed. `action`: the application's run (None: there is none in it)."""
     lines, clock = [], _Time()
     replaced = {"thermometer": _Module(None), "thermometer.app": _Module(action), "thermometer.safe": _Module(safe)}
@@ -286,9 +346,9 @@ def _start(action, safe=None):
         sys.print_exception = lambda error: None
     sys.modules.update(replaced)
     try:
-        space = {"__name__": "__main__", "print": lambda *words: lines.append(words[0])}
+        names.update({"__name__": "__main__", "print": lambda *words: lines.append(words[0])})
         with raises(Over):
-            exec(read_file(ROOT + "/main.py").decode(), space)
+            exec(read_file(ROOT + "/main.py").decode(), names)
     finally:
         for name, module in real.items():
             if module is None:
@@ -359,6 +419,17 @@ def test_what_another_program_left_in_rtc_memory_is_not_taken_for_a_count():
         _Rtc.kept = left
         assert _start(_fail(ValueError("the application")), _fail(OSError())) == [_ENDED]
         assert _Rtc.kept == b"TK\x01"
+
+
+def test_a_main_py_that_was_deployed_runs_first_and_under_the_watchdog():
+    ran = []
+    del _Machine.watchdogs[:]
+    _Rtc.kept = b""
+    said = _start(lambda: ran.append("app"), deployed_main=lambda: ran.append("deployed %d" % len(_Machine.watchdogs)))
+    assert ran == ["deployed 1", "app"] and said == [_ENDED]
+    for error in (ValueError("x"), SystemExit(0)):
+        assert _start(lambda: ran.append("app"), deployed_main=_fail(error)) == [_ENDED]
+    assert len(ran) == 2
 
 
 def test_the_count_stops_before_it_wraps_and_the_note_behind_it_stays():

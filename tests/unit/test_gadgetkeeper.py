@@ -6,7 +6,7 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
-from keeper import clouds
+from keeper import clouds, proof
 from keeper.errors import CloudError, FactoryError, NetError
 from keeper.http import Client
 from scripted import HOLD, ScriptedServer, answer
@@ -21,6 +21,7 @@ FIRMWARE = bytes(range(256)) * 20
 
 class Board:
     serial = "THERM00000000000001"
+    extra = {}
 
 
 def ok(content, status="200 OK"):
@@ -51,6 +52,45 @@ class Service:
 def test_unknown_service_is_refused():
     with raises(FactoryError, "no driver for the service acme"):
         clouds.driver("acme")
+
+
+class BoardWithSecret(Board):
+    extra = {"secret": "5e" * 32}
+
+
+NONCE = "00112233445566778899aabbccddeeff"
+
+
+def test_a_board_with_a_secret_proves_itself_with_the_servers_nonce():
+    with Service(ok({"nonce": NONCE}), ok({"apiKey": KEY, "thingId": THING}), activated=False) as (cloud, requests):
+        assert cloud.activate(BoardWithSecret()) == {"key": KEY, "thing": THING}
+    paths = [request.path for request in requests]
+    assert paths == ["/v1/provision/challenge.json", "/v1/provision/activate.json"]
+    assert json.loads(requests[0].body) == {"serialNumber": "THERM00000000000001"}
+    key = proof.key_of(b"\x5e" * 32)
+    expected = {"serialNumber": "THERM00000000000001", "nonce": NONCE}
+    expected["proof"] = proof.answer(key, "THERM00000000000001", NONCE)
+    assert json.loads(requests[1].body) == expected
+    for request in requests:
+        assert b"5e" * 32 not in request.body
+
+
+def test_a_server_that_knows_no_proofs_is_told_the_serial_only():
+    answers = refusal("404 Not Found", "not_found", "no such path"), ok({"apiKey": KEY, "thingId": THING})
+    with Service(*answers, activated=False) as (cloud, requests):
+        assert cloud.activate(BoardWithSecret()) == {"key": KEY, "thing": THING}
+    assert json.loads(requests[1].body) == {"serialNumber": "THERM00000000000001"}
+
+
+def test_a_refused_challenge_and_a_nonce_of_a_wrong_form_end_the_activation():
+    with Service(refusal("429 Slow down", "too_many_tries", "wait"), activated=False) as (cloud, requests):
+        with raises(CloudError, "wait"):
+            cloud.activate(BoardWithSecret())
+    for nonce in (None, 7, "", "a/b", "x" * 65, ["a"]):
+        with Service(ok({"nonce": nonce}), activated=False) as (cloud, requests):
+            with raises(NetError, "nonce"):
+                cloud.activate(BoardWithSecret())
+        assert len(requests) == 1
 
 
 def test_activation_sends_the_serial_without_a_key():

@@ -56,7 +56,7 @@ def _download(data, short_by=0, size=None, resumable=False):
 
 def _installer(pulse=None, progress=None, keys=None):
     store = Store()
-    policy = Policy("thermometer", KEYS if keys is None else keys, (), store, lambda: None)
+    policy = Policy(lambda: "thermometer", KEYS if keys is None else keys, (), store, lambda: None)
     return Installer(Slots(), policy, Checkpoint(store), pulse or (lambda: None), progress)
 
 

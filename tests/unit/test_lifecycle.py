@@ -182,6 +182,26 @@ def test_between_two_turns_nothing_is_asked_before_it_is_due():
         assert device.calls() == ["target"]
 
 
+def test_a_look_at_the_server_can_be_asked_for_before_it_is_due():
+    service = _registered(Service())
+    service.current_id = "v1"
+    with _device(service) as device:
+        device.live(0)
+        assert device.lifecycle.last_sync_ms is None
+        device.turn(1, 5_000)
+        first_ms = device.lifecycle.last_sync_ms
+        service.trouble("target", NetError("no answer"))
+        device.calls()
+        device.lifecycle.sync_now()
+        device.turn(1, 0)
+        assert device.calls() == ["target"]
+        assert device.lifecycle.last_sync_ms == first_ms, "it didn't go well"
+        device.lifecycle.sync_now()
+        device.turn(1, 0)
+        assert device.calls() == ["target"], "whatever pause there was to be"
+        assert device.clock.ticks_diff(device.lifecycle.last_sync_ms, first_ms) == 5_000
+
+
 # refusals and trouble
 
 

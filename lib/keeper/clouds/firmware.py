@@ -4,7 +4,7 @@ Must not know any service's calls.
 """
 
 from keeper.address import number, printable
-from keeper.clouds.answers import check_status
+from keeper.clouds.answers import check_status, json_of
 from keeper.errors import NetError
 
 _LIMIT_BYTES = 16 * 1024 * 1024
@@ -15,8 +15,8 @@ class RawRelease:
 
     resumable = True
 
-    def __init__(self, response, offset, size):
-        check_status(response, (200, 206) if offset or size else (200,))
+    def __init__(self, response, offset, size, read=json_of):
+        check_status(response, (200, 206) if offset or size else (200,), read)
         self._response = response
         self.readinto = response.readinto
         self.offset = 0  # 200: the server sends all of it, whatever it was asked for
@@ -49,6 +49,30 @@ class TextRelease:
 
     def close(self):
         self._response.close()
+
+
+def ask_raw(ask, offset, etag, size):
+    """(response, offset) of raw firmware from `offset` on if the server can and `etag` still holds, else from 0 on.
+
+    ask: sends the request with the headers that it is given. size: so many bytes are wanted, or all.
+    """
+    if not etag or etag.startswith("W/"):
+        offset = 0  # it can't be told whether the firmware is still the same
+    response = ask(_range(offset, etag, size))
+    if response.status == 416 and offset:  # it is shorter now: another one
+        response.close()
+        offset = 0
+        response = ask(_range(0, None, size))
+    return response, offset
+
+
+def _range(offset, etag, size):
+    headers = {}
+    if offset or size:
+        headers["Range"] = "bytes=%d-%s" % (offset, offset + size - 1 if size else "")
+    if offset:
+        headers["If-Range"] = etag
+    return headers
 
 
 def release_stream(kind, response, *what):

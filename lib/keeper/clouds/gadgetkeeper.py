@@ -5,16 +5,12 @@ The server's OpenAPI page is the contract. Must not know flash, NVS, or what the
 
 import json
 
-from keeper.address import is_plain
-from keeper.clouds.answers import check_status, checked_id, object_of
-from keeper.clouds.firmware import RawRelease, TextRelease, release_stream
-from keeper.clouds.version import Version
-from keeper.errors import CloudError, NetError
+from keeper import proof
+from keeper.clouds.answers import check_status, checked_id, checked_key, checked_points, object_of, version_of
+from keeper.clouds.firmware import RawRelease, TextRelease, ask_raw, release_stream
+from keeper.errors import CloudError
 
 _ANSWER_LIMIT = 4096
-_KEY_LIMIT = 128
-_POINTS_LIMIT = 256  # in one report; its body stays below 20 KB
-_STAMP_LIMIT = 40
 _FAILURE_LIMIT = 300
 
 
@@ -29,14 +25,32 @@ class GadgetKeeper:
         self._thing = None
 
     def activate(self, identity):
-        """A new key for this serial, {"key", "thing"}; the server drops the old one."""
-        answer = self._call("POST", "/provision/activate.json", {"serialNumber": identity.serial}, auth=None)
-        answer = object_of(answer)
-        return {"key": _checked_key(answer.get("apiKey")), "thing": checked_id(answer.get("thingId"), "thing")}
+        """A new key for this serial, {"key", "thing"}; the server drops the old one.
+
+        A board whose factory record has a secret proves that it is the one with this serial.
+        """
+        wanted = {"serialNumber": identity.serial}
+        secret = proof.secret_of(identity.extra)
+        nonce = self._challenge(wanted) if secret else None
+        if nonce:
+            wanted["nonce"] = nonce
+            wanted["proof"] = proof.answer(proof.key_of(secret), identity.serial, nonce)
+        answer = object_of(self._call("POST", "/provision/activate.json", wanted, auth=None))
+        return {"key": checked_key(answer.get("apiKey"), "apiKey"), "thing": checked_id(answer.get("thingId"), "thing")}
+
+    def _challenge(self, wanted):
+        """A nonce; None from a server that knows no proofs."""
+        try:
+            answer = object_of(self._call("POST", "/provision/challenge.json", wanted, auth=None))
+        except CloudError as error:
+            if error.status not in (404, 405):
+                raise
+            return None
+        return checked_id(answer.get("nonce"), "nonce")
 
     def use(self, credentials):
         """Speak as this thing from now on; credentials as `activate` gives them, NetError if they aren't."""
-        thing, key = checked_id(credentials["thing"], "thing"), _checked_key(credentials["key"])
+        thing, key = checked_id(credentials["thing"], "thing"), checked_key(credentials["key"], "apiKey")
         self._thing, self._auth = thing, ("X-ApiKey", key)
 
     def rename(self, name):
@@ -45,11 +59,11 @@ class GadgetKeeper:
 
     def target(self):
         """The Version that this thing should run, or None while none is set."""
-        return _version(self._call("GET", self._of_thing("/target-version.json"), None, self._auth))
+        return version_of(self._call("GET", self._of_thing("/target-version.json"), None, self._auth))
 
     def current(self):
         """The Version that the server believes it runs, or None."""
-        return _version(self._call("GET", self._of_thing("/version.json"), None, self._auth))
+        return version_of(self._call("GET", self._of_thing("/version.json"), None, self._auth))
 
     def confirm(self, version_id):
         """Tell the server that the thing runs this version."""
@@ -65,7 +79,7 @@ class GadgetKeeper:
     def report(self, event, points):
         """Deliver datapoints of an event: [(value, time as the server writes it, or None), ...]."""
         path = self._of_thing("/events/%s/datapoints.json" % checked_id(event, "event"))
-        with self._open("POST", path, {}, _points(points), self._auth) as response:
+        with self._open("POST", path, {}, _json_of(points), self._auth) as response:
             # 204 and nothing else: a hotel's log-in page says 200 to everything, and the readings would be lost.
             check_status(response, (204,))
 
@@ -74,13 +88,7 @@ class GadgetKeeper:
         are wanted, or all."""
         path = "/versions/%s/firmware" % checked_id(version_id, "version")
         if self._raw:
-            if not etag or etag.startswith("W/"):
-                offset = 0  # it can't be told whether the firmware is still the same
-            response = self._open_raw(path, offset, etag, size)
-            if response.status == 416 and offset:  # it is shorter now: another one
-                response.close()
-                offset = 0
-                response = self._open_raw(path, offset, None, size)
+            response, offset = ask_raw(lambda headers: self._ask_raw(path, headers), offset, etag, size)
             if response.status not in (404, 405, 501):
                 return release_stream(RawRelease, response, offset, size)
             response.close()
@@ -88,12 +96,7 @@ class GadgetKeeper:
         self._raw = False  # this server has no .bin: not asked again
         return stream
 
-    def _open_raw(self, path, offset, etag, size):
-        headers = {}
-        if offset or size:
-            headers["Range"] = "bytes=%d-%s" % (offset, offset + size - 1 if size else "")
-        if offset:
-            headers["If-Range"] = etag
+    def _ask_raw(self, path, headers):
         return self._open("GET", path + ".bin", headers, None, self._auth)
 
     def _of_thing(self, rest):
@@ -115,30 +118,6 @@ class GadgetKeeper:
         return self._client.open(method, self._base + path, headers, body, auth)
 
 
-def _checked_key(key):
-    if not isinstance(key, str) or not 0 < len(key) <= _KEY_LIMIT or not is_plain(key) or " " in key:
-        raise NetError("no usable apiKey")
-    return key
-
-
-def _version(answer):
-    if answer is None:
-        return None
-    answer = object_of(answer)
-    version_id = checked_id(answer.get("id"), "version")
-    return Version(version_id, answer.get("name"), answer.get("description"), answer.get("release"))
-
-
-def _points(points):
-    """JSON of datapoints; refused here, as the server would, if there are too many or one is no number."""
-    if len(points) > _POINTS_LIMIT:
-        raise CloudError(413, "", "more than %d datapoints in one report" % _POINTS_LIMIT)
-    pieces = []
-    for value, at in points:
-        if not isinstance(value, (int, float)) or value != value or value in (float("inf"), float("-inf")):
-            raise CloudError(400, "", "a datapoint isn't a number")
-        point = {"value": value}
-        if at is not None:
-            point["at"] = at[:_STAMP_LIMIT]
-        pieces.append(json.dumps(point))
-    return ("[" + ",".join(pieces) + "]").encode()
+def _json_of(points):
+    """The body of a report."""
+    return ("[" + ",".join([json.dumps(point) for point in checked_points(points)]) + "]").encode()

@@ -1,0 +1,2 @@
+set(THERMOKEEPER_GENERIC ESP32_GENERIC)
+include(${CMAKE_CURRENT_LIST_DIR}/../common.cmake)

@@ -1,0 +1,2 @@
+set(THERMOKEEPER_GENERIC ESP32_GENERIC_C3)
+include(${CMAKE_CURRENT_LIST_DIR}/../common.cmake)

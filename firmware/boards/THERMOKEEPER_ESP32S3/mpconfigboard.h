@@ -1,0 +1,5 @@
+// lib/thermometer/hardware.py knows the sensor's pin by the chip in this name.
+#include "boards/ESP32_GENERIC_S3/mpconfigboard.h"
+
+#undef MICROPY_HW_BOARD_NAME
+#define MICROPY_HW_BOARD_NAME               "Thermokeeper ESP32S3"
