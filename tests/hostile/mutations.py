@@ -167,7 +167,7 @@ MUTATIONS = (
     _one(
         "any key in NVS is used",
         "lib/keeper/clouds/gadgetkeeper.py",
-        '_checked_key(credentials["key"])',
+        'checked_key(credentials["key"], "apiKey")',
         'credentials["key"]',
         "record/",
     ),
@@ -195,8 +195,8 @@ MUTATIONS = (
     _one(
         "boot.py gives up on what it can't read",
         "boot.py",
-        "except Exception as error:",
-        "except KeyError as error:",
+        "except Exception as error:  # main.py",
+        "except KeyError as error:  # main.py",
         "boot/",
         "lfs/",
     ),

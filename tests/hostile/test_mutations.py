@@ -32,6 +32,6 @@ def test_a_missing_check_is_noticed(mutation: Mutation, arsenal: Arsenal, tmp_pa
     path.write_text(text)
     cases = chosen(arsenal, mutation.cases)
     index = arsenal.index(f"mutation-{MUTATIONS.index(mutation)}.cases", cases)
-    played = runner.Player(mutation.runtime, arsenal.folder, index, tmp_path, tmp_path / "lib").finish(60)
+    played = runner.Player(mutation.runtime, arsenal.folder, index, tmp_path, tmp_path / "lib").finish(150)
     assert played.wrong, f"{len(cases)} cases were met as if nothing were missing"
     assert "the start" not in played.wrong, played.wrong

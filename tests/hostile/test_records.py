@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from fake_flash import sealed_record
 from keeper import jsontext
 from keeper.checkpoint import Checkpoint
+from keeper.clouds.dms_record import uuid_of
+from keeper.clouds.gecko_dms import GeckoDms
 from keeper.clouds.version import Version
 from keeper.errors import KeeperError, ReleaseError
-from keeper.identity import parse
+from keeper.identity import Identity, parse
 from keeper.installer import _is_possible
 from keeper.ledger import Ledger
 from keeper.policy import Policy
@@ -117,15 +119,58 @@ def test_a_checkpoint_is_a_possible_one_or_none(content: Any) -> None:
     assert Checkpoint(checkpoint._store).recall(OTHER) == (0, 0, 4096)
 
 
-@given(record("security", "revoked"))
+@given(record("security", "floors", "rest", "revoked"))
 @settings(max_examples=120)
 def test_a_policy_decides_with_any_record(content: Any) -> None:
-    policy = Policy("p", {"0" * 16: b"\1" * 384}, ["1" * 16], FakeStore(content), lambda: None)
+    policy = Policy(lambda: "p", {"0" * 16: b"\1" * 384}, ["1" * 16], FakeStore(content), lambda: None)
     policy.proved(RUNNING)
     try:
         policy.admit(b"TKREL001" + bytes(4088), "esp32", 1 << 20)
     except ReleaseError:
         pass
+
+
+class FakeDms:
+    """Takes every credential and gives what it is asked for."""
+
+    def use(self, credential: Any) -> None:
+        assert credential is None or isinstance(credential, str)
+
+    def provision(self, token: str, uuid: str) -> str:
+        return "c" * 128
+
+    def acknowledge(self) -> None:
+        pass
+
+    def activate(self, code: str) -> dict[str, str]:
+        return {"product": code, "thing": "a" * 64}
+
+    def rename(self, name: str) -> None:
+        pass
+
+
+IDENTITY = Identity({"serial": "S" * 64, "product": "p" * 32, "service": "gecko_dms", "server": "https://" + "x" * 248})
+ORIGIN = {"serial": "S" * 64, "uuid": uuid_of(IDENTITY), "service": "gecko_dms", "server": "https://" + "x" * 248}
+DMS = ("token", "spent", "credential", "acked", "product", "wanted", "thing", "named")
+
+
+@given(record(*DMS))
+@settings(max_examples=120)
+def test_a_standing_with_the_dms_goes_on_from_any_record(content: Any) -> None:
+    if isinstance(content, dict):
+        content.update(ORIGIN)
+    store = FakeStore(content)
+    for _ in range(2):
+        standing = GeckoDms(IDENTITY, store, FakeDms(), "name")
+        standing.recall()
+        assert standing.get_provision_status() in (0, 1, 2, 3)
+        standing.provision("t" * 64)
+        standing.ensure()
+        assert standing.active() and standing.thing() and standing.describe()
+        standing.activate("q" * 32)
+        assert standing.product() == "q" * 32
+    standing.forget()
+    assert standing.get_provision_status() == 0
 
 
 @given(record("serial", "product", "service", "server", "plain_http", "ca"))

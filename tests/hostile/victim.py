@@ -295,7 +295,7 @@ class Victim:
         self.store = Store()
         self.slots = Slots()
         found = identity(**changes)
-        policy = Policy(found.product, self.keys, (), self.store, lambda: NOW)
+        policy = Policy(lambda: found.product, self.keys, (), self.store, lambda: NOW)
         self.installer = Installer(self.slots, policy, Checkpoint(self.store), _nothing)
         running = self.installer.manifest_in(self.slots.running)
         cloud = GadgetKeeper(Client(_nothing), found.server)

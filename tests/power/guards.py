@@ -133,7 +133,7 @@ _MANY_KEYS: tuple[Change, ...] = (
         "keeper/state.py",
         "RECORD_LIMIT = 1536\n",
         "RECORD_LIMIT = 1536\n"
-        '_FIELDS = {"cloud": "key thing serial service server named v", "policy": "security revoked v",\n'
+        '_FIELDS = {"cloud": "key thing serial service server named v", "policy": "security floors rest revoked v",\n'
         '    "release": "id digest version thing next failed v", "resume": "digest part size at v"}\n',
     ),
 )

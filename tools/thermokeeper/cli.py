@@ -26,6 +26,7 @@ class Part(NamedTuple):
 
 
 _SERVER = "thermokeeper.server.commands"
+_BOARD = "thermokeeper.board.commands"
 
 # in the order in which a vendor needs them
 PARTS: dict[str, Part] = {
@@ -37,7 +38,14 @@ PARTS: dict[str, Part] = {
     "serial": Part(_SERVER, "Serial numbers: which devices there are, what each should run, and which are blocked."),
     "thing": Part(_SERVER, "Things: the devices as the server knows them."),
     "owner": Part(_SERVER, "Owners: accounts that the vendor makes, and what an owner does with one."),
+    "dms": Part(_SERVER, "Devices that provision themselves: their tokens, their state, and the audit."),
     "image": Part("thermokeeper.image.commands", "Make a flash image for a serial number."),
+    "flash": Part(_BOARD, "Write a flash image to a board."),
+    "deploy": Part(_BOARD, "Bring changed files to a board and run them."),
+    "console": Part(_BOARD, "Talk to a board."),
+    "factory": Part(
+        "thermokeeper.factory.commands", "Make batches of boards: serial numbers, flash, self-test, labels."
+    ),
     "sim": Part("thermokeeper.simulator.commands", "Run a flash image on a simulated board, and look into one."),
 }
 

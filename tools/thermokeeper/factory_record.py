@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 from keeper import identity
+from keeper.clouds import dms_record
 from keeper.errors import FactoryError
 from thermokeeper.errors import ToolError
 
@@ -22,7 +23,10 @@ def pack(serial: str, product: str, server: str, service: str = "gadgetkeeper", 
     record = identity.MAGIC + struct.pack("<H", len(text)) + text
     record += struct.pack("<I", zlib.crc32(record))
     try:
-        identity.parse(record)
+        found = identity.parse(record)
+        if found.service == "gecko_dms":
+            dms_record.uuid_of(found)
+            dms_record.factory_token(found)
     except FactoryError as error:
         hint = "; add --plain-http if the server really has no TLS" if "plain_http" in str(error) else ""
         raise ToolError(f"a device wouldn't accept this: {error}{hint}") from None

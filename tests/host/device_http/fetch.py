@@ -1,4 +1,4 @@
-"""Fetches URLs with the device's HTTP client and prints what came of each: `fetch.py CA URL...`, on either runtime.
+"""Fetches URLs with the device's HTTP client, says what came of each: `fetch.py CA[,CA...] URL...`, on either runtime.
 
 One line for each URL: `200 <bytes> <sum of them>` or `NetError: <message>`; a last line has the memory still in use.
 """
@@ -29,10 +29,16 @@ def fetch(client: Client, url: str) -> str:
         return f"NetError: {error}"
 
 
-def main(ca_path: str, urls: list[str]) -> None:
+def read(path: str) -> bytes:
+    """Content of a file."""
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def main(ca_paths: str, urls: list[str]) -> None:
     """Print a line for each URL."""
-    with open(ca_path, "rb") as file:
-        client = Client(lambda: None, ca=file.read(), idle_ms=700)
+    found = [read(path) for path in ca_paths.split(",")]
+    client = Client(lambda: None, ca=found if len(found) > 1 else found[0], idle_ms=700)
     for url in urls:
         print(fetch(client, url))
     gc.collect()

@@ -62,6 +62,27 @@ def test_several_authorities_in_one_file_are_all_trusted(
     assert fetch(both, *urls)[:2] == [GOOD, GOOD]
 
 
+@pytest.mark.parametrize("form", ["pem", "der"])
+def test_authorities_from_several_places_are_all_trusted(
+    authority: Authority, stranger: Authority, serve: Serve, fetch: Fetch, form: str
+) -> None:
+    places = ",".join(str(getattr(one, form)) for one in (authority, stranger))
+    urls = [f"https://127.0.0.1:{serve(polite(one.context())).port}/" for one in (authority, stranger)]
+    assert fetch(places, *urls)[:2] == [GOOD, GOOD]
+
+
+def test_an_authority_that_is_damaged_costs_only_itself(
+    authority: Authority, stranger: Authority, serve: Serve, fetch: Fetch, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.der"
+    damaged.write_bytes(stranger.der.read_bytes()[:200])
+    urls = [f"https://127.0.0.1:{serve(polite(one.context())).port}/" for one in (authority, stranger)]
+    said, first, second, *_ = fetch(f"{damaged},{authority.pem}", *urls)
+    assert said.startswith("tk: trust: one of the CA certificates can't be used: ")
+    assert first == GOOD
+    assert second.startswith("NetError: TLS with ")
+
+
 @pytest.mark.parametrize("host", ["localhost", "other.example"])
 def test_name_on_the_certificate_has_to_be_the_one_asked_for(
     authority: Authority, serve: Serve, fetch: Fetch, host: str

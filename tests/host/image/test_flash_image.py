@@ -296,6 +296,16 @@ def test_a_factory_record_is_read_back_by_the_device() -> None:
         factory_record.pack(SERIAL, "thermometer", "https://x", ca="c" * 5000)
 
 
+def test_a_token_and_a_uuid_are_what_the_device_takes(product: Path, tmp_path: Path) -> None:
+    dms = ("--service", "gecko_dms", "--set")
+    build(product, tmp_path / "f.bin", *dms, "token=12345678901234567890123456789012")
+    found = identity.parse((tmp_path / "f.bin").read_bytes()[0x3B0000:0x3B1000])
+    assert (found.service, found.extra["token"]) == ("gecko_dms", "12345678901234567890123456789012")
+    for member in ("token=not one", "uuid=6FA1C0DE-2c4b-8d1e-9a30-0d2b5e7f9c11", "uuid=12"):
+        with pytest.raises(ToolError, match=f"a device wouldn't accept this: factory record: {member[:4]}"):
+            build(product, tmp_path / "f.bin", *dms, member)
+
+
 def test_networks_that_do_not_fit_are_refused() -> None:
     networks = [{"ssid": "s" * 32, "key": "k" * 63}] * 8
     assert len(nvs.pack(networks, 0x4000)) == 0x4000

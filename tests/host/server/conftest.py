@@ -5,12 +5,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
+import msgpack
 import pytest
 
 from thermokeeper.server import schemas
-from thermokeeper.server.client import VendorClient
+from thermokeeper.server.client import OwnerClient, VendorClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.ratelimit import Rate
 from thermokeeper.server.settings import Limits, Settings
@@ -46,6 +48,45 @@ class Device:
         return self.call("POST", f"/events/{event}/datapoints.json", points)
 
 
+class DmsBoard:
+    """The device's side of the service that speaks MessagePack; each call is one exchange."""
+
+    def __init__(self, http: httpx.Client, uuid: str | None = None) -> None:
+        self.http = http
+        self.uuid = uuid or str(uuid4())
+        self.credential = ""
+
+    def call(self, method: str, path: str, body: object = None, credential: str | None = None, **options):
+        if body is not None:
+            options["content"] = msgpack.packb(body)
+        headers = {"Content-Type": "application/msgpack", **options.pop("headers", {})}
+        if credential is None:
+            credential = self.credential
+        if credential:
+            headers["Authorization"] = f"Bearer {credential}"
+        return self.http.request(method, f"/dms/v1{path}", headers=headers, **options)
+
+    def ask(self, token: str, **members: object) -> httpx.Response:
+        """One POST /provision, whose answer may then be lost or kept."""
+        return self.call("POST", "/provision", {"token": token, "uuid": self.uuid, **members}, credential="")
+
+    def keep(self, response: httpx.Response) -> "DmsBoard":
+        assert response.status_code == 200, response.content
+        found = msgpack.unpackb(response.content)
+        self.uuid, self.credential = found["uuid"], found["credential"]
+        return self
+
+    def acknowledge(self, credential: str | None = None) -> httpx.Response:
+        return self.call("PUT", "/provision", credential=credential)
+
+    def provision(self, token: str) -> "DmsBoard":
+        assert self.keep(self.ask(token)).acknowledge().status_code == 204
+        return self
+
+    def activate(self, code: str) -> httpx.Response:
+        return self.call("POST", "/activate", {"product_code": code})
+
+
 class Shop:
     """A vendor with a template and product of its own, for one test."""
 
@@ -70,6 +111,25 @@ class Shop:
 
     def device(self, **settings) -> Device:
         return Device(self.http, self.serial(**settings)).activate()
+
+    def board(self, uuid: str | None = None) -> DmsBoard:
+        """One that is not provisioned yet."""
+        return DmsBoard(self.http, uuid)
+
+    def claimed_board(self, access: bool = True) -> DmsBoard:
+        """One that is provisioned, and claimed by an owner, with access to the shop's product or without."""
+        board = self.board().provision(self.vendor.create_dms_token().token)
+        owner = self.owner()
+        if access:
+            self.vendor.grant_access(owner.id, self.tag)
+        with OwnerClient(self.server.url, owner.token) as client:
+            client.claim_device(board.uuid)
+        return board
+
+    def active_board(self) -> DmsBoard:
+        board = self.claimed_board()
+        assert board.activate(self.tag).status_code == 200
+        return board
 
     def owner(self) -> schemas.NewOwner:
         return self.vendor.create_owner(f"Owner {next(_numbers)} {self.tag}")
@@ -105,10 +165,14 @@ def make_shop():
 @pytest.fixture(scope="session")
 def refused():
     def check(response: httpx.Response, status: int, code: str = "") -> str:
-        """The response must be this refusal, in our form; its message."""
-        assert response.status_code == status, response.text
-        assert response.headers["content-type"] == "application/json"
-        body = response.json()
+        """The response must be this refusal, in our form and the path's language; its message."""
+        assert response.status_code == status, response.content
+        if response.url.path.startswith("/dms"):
+            assert response.headers["content-type"] == "application/msgpack"
+            body = msgpack.unpackb(response.content)
+        else:
+            assert response.headers["content-type"] == "application/json"
+            body = response.json()
         assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}
         assert body["error"]["message"] and "\n" not in body["error"]["message"]
         assert not code or body["error"]["code"] == code

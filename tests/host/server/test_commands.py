@@ -150,6 +150,9 @@ def test_every_command_in_an_example_exists():
     for words in used:
         assert f"{words[0]} {words[1]}" in known
         command = _BY_NAME[words[0]].commands[words[1]]
+        while isinstance(command, click.Group):
+            assert f"{' '.join(words[:2])} {words[2]}" in known
+            command = command.commands[words[2]]
         options = {name for option in command.params for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= options
 

@@ -107,6 +107,15 @@ def _set_schema(folder, version: int) -> None:
     connection.close()
 
 
+def _without_proofs(folder) -> None:
+    """As it was before schema 3."""
+    connection = sqlite3.connect(folder / database.DATABASE_FILE)
+    connection.execute("ALTER TABLE products DROP COLUMN proof_required")
+    connection.execute("ALTER TABLE serials DROP COLUMN proof_key")
+    connection.commit()
+    connection.close()
+
+
 def test_a_newer_database_is_refused(tmp_path):
     _set_schema(tmp_path, 99)
     with pytest.raises(ToolError, match="schema 99, newer than this Thermokeeper knows"):
@@ -121,6 +130,7 @@ def test_an_older_database_is_refused_when_there_is_no_way_up(tmp_path):
 
 def test_an_older_database_is_migrated_step_by_step_and_all_or_nothing(tmp_path, monkeypatch):
     _set_schema(tmp_path, -1)
+    _without_proofs(tmp_path)
     add = text("ALTER TABLE owners ADD COLUMN email VARCHAR")
     monkeypatch.setitem(database.MIGRATIONS, -1, lambda connection: connection.execute(add))
     with pytest.raises(ToolError, match="schema 0, too old"):
@@ -133,6 +143,32 @@ def test_an_older_database_is_migrated_step_by_step_and_all_or_nothing(tmp_path,
         assert session.scalar(text("SELECT version FROM schema_version")) == database.SCHEMA_VERSION
         session.execute(text("SELECT email FROM owners"))
     opened.close()
+
+
+def test_a_database_of_schema_1_is_migrated_in_place_and_keeps_everything(tmp_path, make_shop):
+    with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        shop.version("1", publish=True)
+        device = shop.device()
+        before = shop.vendor.thing(device.thing)
+        shop.vendor.close()
+    connection = sqlite3.connect(tmp_path / database.DATABASE_FILE)
+    for table in ("audit", "product_access", "dms_token_uses", "dms_devices", "dms_tokens"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("UPDATE schema_version SET version = 1")
+    connection.commit()
+    connection.close()
+    _without_proofs(tmp_path)
+    for _ in range(2):
+        with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url) as http:
+            device.http = shop.http = http
+            shop.vendor, shop.server = type(shop.vendor)(server.url, server.vendor_token), server
+            assert shop.vendor.thing(device.thing).id == before.id
+            assert device.call("GET", "/version.json").status_code == 204
+            assert shop.active_board().uuid
+            assert shop.vendor.serial(device.number).proof_key_id is None
+            assert not shop.vendor.products()[0].proof_required
+            shop.vendor.close()
 
 
 def test_another_programs_database_is_refused(tmp_path):

@@ -55,17 +55,22 @@ def test_every_reference_leads_somewhere(document):
 
 def test_every_call_has_summary_tag_unique_id_and_security(document):
     ids = []
-    schemes = {"devices": "device", "vendors": "vendor", "owners": "owner"}
+    schemes = {"devices": "device", "dms": "dms", "vendors": "vendor", "owners": "owner"}
     for method, path, operation in _operations(document):
         assert operation["summary"], path
         (tag,) = operation["tags"]
         ids.append(operation["operationId"])
-        expected = [{schemes[tag]: []}] if tag in schemes and "activate" not in path else []
+        open_to_all = (method, path) in {
+            ("post", "/v1/provision/activate.json"),
+            ("post", "/v1/provision/challenge.json"),
+            ("post", "/dms/v1/provision"),
+        }
+        expected = [{schemes[tag]: []}] if tag in schemes and not open_to_all else []
         assert operation.get("security", []) == expected, (method, path)
         for name in re.findall(r"{(\w+)}", path):
             assert any(item["name"] == name and item["in"] == "path" for item in operation["parameters"])
     assert len(set(ids)) == len(ids)
-    assert {tag["name"] for tag in document["tags"]} == {"devices", "vendors", "owners", "server"}
+    assert {tag["name"] for tag in document["tags"]} == {"devices", "dms", "vendors", "owners", "server"}
 
 
 def test_refusals_are_documented_in_our_form_and_fastapis_are_not(document):
@@ -74,7 +79,8 @@ def test_refusals_are_documented_in_our_form_and_fastapis_are_not(document):
             assert status != "422"
             assert response["description"], (method, path, status)
             if status == "default" or int(status) >= 400:
-                schema = response["content"]["application/json"]["schema"]
+                media_type = "application/msgpack" if path.startswith("/dms/") else "application/json"
+                schema = response["content"][media_type]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ErrorBody"}, (method, path, status)
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
@@ -99,6 +105,26 @@ def test_documented_answers_of_a_device_are_those_it_gets(document, shop):
         declared = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         for item in items:
             assert set(declared.get("required", [])) <= set(item) <= set(declared["properties"])
+
+
+def test_messagepack_is_documented_with_what_it_holds(document):
+    bodies = []
+    for method, path, operation in _operations(document):
+        if not path.startswith("/dms/"):
+            continue
+        if "requestBody" in operation:
+            ((media_type, content),) = operation["requestBody"]["content"].items()
+            assert media_type == "application/msgpack"
+            schema = content["schema"]
+            assert schema.get("properties") or "$ref" in schema["items"], path
+            bodies.append((method, path))
+        for status, response in operation["responses"].items():
+            if status == "200" and "version_id" not in path:
+                ((media_type, content),) = response["content"].items()
+                assert media_type == "application/msgpack" and "$ref" in content["schema"]
+            if status == "204":
+                assert "content" not in response
+    assert len(bodies) == 6
 
 
 def test_the_page_needs_nothing_from_outside(http):

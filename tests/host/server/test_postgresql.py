@@ -85,6 +85,35 @@ def test_a_devices_life_on_postgresql(database_url, tmp_path, make_shop):
         vendor.close()
 
 
+def test_devices_that_provision_themselves_on_postgresql(database_url, tmp_path, make_shop):
+    with LocalServer(tmp_path, database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        token = shop.vendor.create_dms_token(uses=3)
+        same = shop.vendor.create_dms_token()
+        uuid = shop.board().uuid
+        start = threading.Barrier(8)
+
+        def ask(index: int) -> int:
+            with httpx.Client(base_url=server.url, timeout=30) as client:
+                board = shop.board(uuid if index < 3 else None)
+                board.http = client
+                start.wait(10)
+                return board.ask((same if index < 3 else token).token).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(ask, range(8)))
+        # where two make the same device at once, one is told to try again
+        assert set(statuses[:3]) <= {200, 503} and 200 in statuses[:3]
+        assert sorted(statuses[3:]) == [200, 200, 200, 409, 409]
+        assert [found.taken for found in shop.vendor.dms_tokens()] == [3, 1]
+        board = shop.active_board()
+        again = shop.board(board.uuid).provision(shop.vendor.create_dms_token(uuid=board.uuid).token)
+        assert (board.acknowledge().status_code, again.acknowledge().status_code) == (401, 204)
+        assert again.call("POST", "/events/temperature", [{"value": 1.5}]).status_code == 204
+        assert next(line.what for line in shop.vendor.audit(board.uuid)) == "device.acknowledged"
+        shop.vendor.close()
+
+
 def test_a_postgresql_database_that_is_not_there_is_one_clear_line(database_url, tmp_path):
     with pytest.raises(ToolError, match="can't be opened") as refused:
         Database(database_url.rpartition("/")[0] + "/none", tmp_path)

@@ -21,6 +21,7 @@ CALLS = [
     ("POST", "/products.json"),
     ("GET", "/products.json"),
     ("GET", "/products/nothing.json"),
+    ("PATCH", "/products/nothing.json"),
     ("POST", "/products/nothing/serials.json"),
     ("POST", "/products/nothing/serials/batch.json"),
     ("GET", "/products/nothing/serials.json"),
@@ -33,6 +34,15 @@ CALLS = [
     ("GET", f"/things/{NOBODY}/datapoints.json"),
     ("POST", "/owners.json"),
     ("GET", "/owners.json"),
+    ("POST", "/dms/tokens.json"),
+    ("GET", "/dms/tokens.json"),
+    ("POST", f"/dms/tokens/{NOBODY}/revoke.json"),
+    ("GET", "/dms/devices.json"),
+    ("GET", "/dms/devices/nothing.json"),
+    ("GET", f"/owners/{NOBODY}/products.json"),
+    ("PUT", f"/owners/{NOBODY}/products/nothing.json"),
+    ("DELETE", f"/owners/{NOBODY}/products/nothing.json"),
+    ("GET", "/audit.json"),
 ]
 
 
@@ -48,7 +58,8 @@ def test_the_list_of_calls_is_whole(http):
         (
             method.upper(),
             path.removeprefix("/v1/vendor").format(
-                template_id=NOBODY, version_id=NOBODY, thing_id=NOBODY, code="nothing", number="nothing"
+                **dict.fromkeys(("template_id", "version_id", "thing_id", "token_id", "owner_id"), NOBODY),
+                **dict.fromkeys(("code", "number", "uuid"), "nothing"),
             ),
         )
         for path, methods in http.get("/openapi.json").json()["paths"].items()

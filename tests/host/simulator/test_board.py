@@ -380,6 +380,49 @@ def test_lines_typed_on_the_host_reach_the_board(flash: Path, runtime: str) -> N
     assert "hello ada" in lines
 
 
+_POLLS = """
+import select, sys, time
+poller = select.poll()
+poller.register(sys.stdin, select.POLLIN)
+one = bytearray(1)
+print("name?")
+taken = polls = 0
+while one != b"!":
+    polls += 1
+    for _, event in poller.ipoll(0):
+        taken += sys.stdin.buffer.readinto(one)
+    time.sleep_ms(5)
+print("took", taken, "in many polls" if polls > 10 else "at once")
+"""
+
+
+@runtimes
+def test_a_console_on_which_nobody_types_has_nothing_to_read_and_keeps_nobody_waiting(
+    flash: Path, runtime: str
+) -> None:
+    make_board(flash, _POLLS)
+    board = Board(flash, runtime=runtime)
+    lines = []
+    for event in board.run(wall_s=LIMIT_S):
+        lines.append(event.text)
+        if event.text == "name?":
+            threading.Timer(0.3, board.type, ("ab!", "")).start()
+    assert "took 3 in many polls" in lines
+
+
+@runtimes
+def test_what_is_typed_faster_than_the_board_reads_is_lost(flash: Path, runtime: str) -> None:
+    make_board(flash, "import time\nprint('busy')\nwhile True:\n  time.sleep_ms(50)")
+    board = Board(flash, runtime=runtime)
+    started = time.monotonic()
+    for event in board.run(wall_s=LIMIT_S):
+        if event.text == "busy":
+            for _ in range(20):
+                board.type("x" * 100_000)
+            board.power_off()
+    assert board.outcome == "off" and time.monotonic() - started < LIMIT_S
+
+
 def child_of(parent: int) -> int:
     """Process id of a child, 0 if there is none."""
     for path in Path("/proc").glob("[0-9]*/stat"):

@@ -1,15 +1,23 @@
-"""Entry of `make demo`: tells the story, and ends with status 0 only if everything in it really happened."""
+"""Entry of `make demo`: tells a service's story, and ends with status 0 only if everything in it really happened."""
 
 import sys
 
-from thermokeeper.demo.story import tell
+from thermokeeper.demo.dms import DmsStory
+from thermokeeper.demo.gadgetkeeper import GadgetKeeperStory
+from thermokeeper.demo.story import Story, tell
 from thermokeeper.errors import ToolError
 
+STORIES: dict[str, type[Story]] = {"gadgetkeeper": GadgetKeeperStory, "dms": DmsStory}
 
-def main() -> int:
-    """Exit status of the demo."""
+
+def main(arguments: list[str]) -> int:
+    """Exit status of the demo; arguments: the name of the service, or nothing."""
+    cloud = " ".join(arguments) or "gadgetkeeper"
+    if cloud not in STORIES:
+        print(f"there is no demo for {cloud!r}; CLOUD is one of: {', '.join(STORIES)}", file=sys.stderr)
+        return 2
     try:
-        tell()
+        tell(STORIES[cloud])
     except ToolError as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
@@ -20,4 +28,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -121,6 +121,8 @@ def _member(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ToolError(f"--set {text}: should look like period_s=10")
+    if name == "token":  # may look like a number
+        return name, value
     try:
         return name, json.loads(value)
     except ValueError:

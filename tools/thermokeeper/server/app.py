@@ -18,10 +18,15 @@ from starlette.responses import Response
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server import (
+    challenge,
     device_api,
+    dms_api,
     errors,
+    messagepack,
     owner_api,
+    owner_dms_api,
     schemas,
+    vendor_dms_api,
     vendor_fleet_api,
     vendor_products_api,
     vendor_versions_api,
@@ -38,6 +43,10 @@ _ASSETS = "/docs/assets"
 _ONLY_FROM_HERE = "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
 _TAGS = [
     {"name": "devices", "description": "What a device calls. It shows the key of its last activation in `X-ApiKey`."},
+    {
+        "name": "dms",
+        "description": "What a device with a provisioning token calls. MessagePack both ways; `Authorization: Bearer`.",
+    },
     {"name": "vendors", "description": "Who makes the devices. The token in `X-VendorToken` is the server's."},
     {"name": "owners", "description": "Who has a device. The vendor makes an account; its token is in `X-OwnerToken`."},
     {"name": "server", "description": "The server itself."},
@@ -45,7 +54,7 @@ _TAGS = [
 _DESCRIPTION = """Activates devices, tells them what to run, hands out firmware and takes in readings.
 
 Resource names end in `.json`. Every refusal is `{"error": {"code": "...", "message": "..."}}`. Ids and keys are
-32 lower-case hex digits, times `2026-11-21T20:13:18.000+0000`.
+32 lower-case hex digits, times `2026-11-21T20:13:18.000+0000`. Under `/dms` the same in MessagePack.
 """
 
 
@@ -81,9 +90,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
-    vendor_side = (vendor_versions_api, vendor_products_api, vendor_fleet_api)
+    vendor_side = (vendor_versions_api, vendor_products_api, vendor_fleet_api, vendor_dms_api)
+    app.include_router(challenge.router)
     app.include_router(device_api.activation)
-    for module in (device_api, *vendor_side, owner_api):
+    for module in (device_api, dms_api, *vendor_side, owner_api, owner_dms_api):
         app.include_router(module.router)
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]
@@ -91,13 +101,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """FastAPI's document, where it documents refusals in the media type of the answer: ours are always JSON."""
+    """FastAPI's document, where it documents refusals in the media type of the answer: ours are the path's."""
     if app.openapi_schema is None:
-        for methods in generate()["paths"].values():
+        for path, methods in generate()["paths"].items():
+            media_type = messagepack.MEDIA_TYPE if errors.speaks_messagepack(path) else "application/json"
             for operation in methods.values():
                 for status, response in operation["responses"].items():
                     if status == "default" or int(status) >= 400:
-                        response["content"] = {"application/json": next(iter(response["content"].values()))}
+                        response["content"] = {media_type: next(iter(response["content"].values()))}
     return generate()
 
 

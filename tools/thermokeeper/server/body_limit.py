@@ -22,7 +22,7 @@ class BodyLimit:
         message = f"the body has more than {limit} bytes"
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
-            await answer(413, "too_large", message)(scope, receive, send)
+            await answer(scope["path"], 413, "too_large", message)(scope, receive, send)
             return
         taken = 0
 

@@ -206,16 +206,32 @@ def product() -> None:
 @click.argument("code")
 @click.option("--name", required=True, help="For people; things get names like `NAME 2`.")
 @click.option("--template", "of", required=True, help="Default template, by name or id.")
+@click.option("--proof-required", is_flag=True, help="Devices without a secret can't activate.")
 @vendor_call
-def product_create(client: "VendorClient", code: str, name: str, of: str, as_json: bool) -> None:
+def product_create(client: "VendorClient", code: str, name: str, of: str, proof_required: bool, as_json: bool) -> None:
     """Create the product CODE.
 
     \b
     Example:
       thermokeeper product create thermometer --name Thermometer --template Thermometer
     """
-    made = client.create_product(code, name, of)
-    print_item(made, as_json, {"product": made.code, "name": made.name, "id": made.id})
+    _show_product(client.create_product(code, name, of, proof_required=proof_required), as_json)
+
+
+@product.command("set")
+@click.argument("code")
+@click.option(
+    "--proof-required/--no-proof-required", required=True, help="Whether devices without a secret can't activate."
+)
+@vendor_call
+def product_set(client: "VendorClient", code: str, proof_required: bool, as_json: bool) -> None:
+    """Change the product CODE. A device with a secret has to prove itself in any case."""
+    _show_product(client.change_product(code, proof_required=proof_required), as_json)
+
+
+def _show_product(found: Any, as_json: bool) -> None:
+    lines = {"product": found.code, "name": found.name, "proof required": found.proof_required, "id": found.id}
+    print_item(found, as_json, lines)
 
 
 @product.command("list")
@@ -303,6 +319,7 @@ def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
 @click.option("--no-template", is_flag=True, help="The product's default template again.")
 @click.option("--target", metavar="VERSION", help="A target version of its own; may be a prototype.")
 @click.option("--no-target", is_flag=True, help="What its template has published again.")
+@click.option("--no-proof", is_flag=True, help="Its device needn't prove itself any more: its secret is lost.")
 @vendor_call
 def serial_set(
     client: "VendorClient",
@@ -311,6 +328,7 @@ def serial_set(
     no_template: bool,
     target: str | None,
     no_target: bool,
+    no_proof: bool,
     as_json: bool,
 ) -> None:
     """Give a serial number a template or a target version of its own.
@@ -326,6 +344,8 @@ def serial_set(
         changes["template"] = template
     if target or no_target:
         changes["target_version"] = target
+    if no_proof:
+        changes["proof_key"] = None
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper serial set --help`")
     _show_serial(client.change_serial(number, **changes), as_json)
@@ -355,6 +375,7 @@ def _show_serial(found: Any, as_json: bool) -> None:
         "status": found.status,
         "template": f"{found.template} ({'its own' if found.own_template else 'the default of its product'})",
         "target": f"{target} ({'its own' if found.own_target else 'what its template has published'})",
+        "has to prove itself": found.proof_key_id is not None,
         "thing": found.thing,
     }
     print_item(found, as_json, lines)

@@ -5,7 +5,8 @@ Whatever goes wrong is a ToolError with one line; a refusal of the server is a `
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
@@ -14,7 +15,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server import schemas
+from thermokeeper.server import dms_schemas, schemas
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _UPLOAD_BLOCK_BYTES = 64 * 1024
@@ -22,7 +23,7 @@ _PAGE = 1000
 _ID = re.compile(schemas.ID_PATTERN[1:-1])
 
 Answer = TypeVar("Answer")
-Named = TypeVar("Named", schemas.Template, schemas.Version)
+Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner)
 
 
 class Refused(ToolError):
@@ -184,27 +185,51 @@ class VendorClient(_Client):
 
     # products and serial numbers
 
-    def create_product(self, code: str, name: str, default_template: str) -> schemas.Product:
-        template_id = self.template(default_template).id
-        body = _request(schemas.ProductRequest, code=code, name=name, default_template=template_id)
+    def create_product(
+        self, code: str, name: str, default_template: str, *, proof_required: bool = False
+    ) -> schemas.Product:
+        body = _request(
+            schemas.ProductRequest,
+            code=code,
+            name=name,
+            default_template=self.template(default_template).id,
+            proof_required=proof_required,
+        )
         return self._call(schemas.Product, "POST", "/v1/vendor/products.json", body)
 
     def products(self) -> list[schemas.Product]:
         return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
 
+    def change_product(self, code: str, *, proof_required: bool) -> schemas.Product:
+        body = _request(schemas.ProductChange, proof_required=proof_required)
+        return self._call(schemas.Product, "PATCH", f"/v1/vendor/products/{_segment(code)}.json", body)
+
     def add_serial(
-        self, product: str, number: str, template: str | None = None, target_version: str | None = None
+        self,
+        product: str,
+        number: str,
+        template: str | None = None,
+        target_version: str | None = None,
+        proof_key: str | None = None,
     ) -> schemas.Serial:
+        """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex."""
         path = f"/v1/vendor/products/{_segment(product)}/serials.json"
-        return self._call(schemas.Serial, "POST", path, self._serial_request(number, template, target_version))
+        request = self._serial_request(number, template, target_version)
+        return self._call(schemas.Serial, "POST", path, _with_key(request, number, proof_key))
 
     def add_serials(
-        self, product: str, numbers: list[str], template: str | None = None, target_version: str | None = None
+        self,
+        product: str,
+        numbers: list[str],
+        template: str | None = None,
+        target_version: str | None = None,
+        proof_keys: Mapping[str, str] | None = None,
     ) -> int:
-        """Add many: all or none. How many there were."""
-        first = self._serial_request(numbers[0], template, target_version)
-        rest = [_request(schemas.SerialRequest, **{**dict(first), "serial_number": number}) for number in numbers[1:]]
-        body = _request(schemas.SerialBatch, serials=[first, *rest])
+        """Add many: all or none. How many there were. proof_keys: by serial number, see `add_serial`."""
+        keys = proof_keys or {}
+        common = self._serial_request(numbers[0], template, target_version)
+        wanted = [_with_key(common, number, keys.get(number)) for number in numbers]
+        body = _request(schemas.SerialBatch, serials=wanted)
         path = f"/v1/vendor/products/{_segment(product)}/serials/batch.json"
         added: schemas.Added = self._call(schemas.Added, "POST", path, body)
         return added.added
@@ -226,10 +251,10 @@ class VendorClient(_Client):
         return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{_segment(number)}.json")
 
     def change_serial(self, number: str, **changes: str | None) -> schemas.Serial:
-        """`changes`: template and target_version, each an id or name; None takes the serial's own away."""
+        """`changes`: template and target_version, each an id or name; proof_key. None takes the serial's own away."""
         found: dict[str, str | None] = {}
         for name, value in changes.items():
-            if value is not None:
+            if value is not None and name != "proof_key":
                 value = self.template(value).id if name == "template" else self.version(value).id
             found[name] = value
         body = _request(schemas.SerialChange, **found)
@@ -270,6 +295,48 @@ class VendorClient(_Client):
     def owners(self) -> list[schemas.Owner]:
         return self._call(list[schemas.Owner], "GET", "/v1/vendor/owners.json")
 
+    # devices that provision themselves; an owner is named by id or name
+
+    def create_dms_token(
+        self, name: str | None = None, *, uuid: str | None = None, uses: int = 1, expires: datetime | None = None
+    ) -> dms_schemas.NewDmsToken:
+        """A token for so many devices, or for the one with that uuid."""
+        body = _request(dms_schemas.DmsTokenRequest, name=name, uuid=uuid, uses=uses, expires=expires)
+        return self._call(dms_schemas.NewDmsToken, "POST", "/v1/vendor/dms/tokens.json", body)
+
+    def dms_tokens(self, limit: int | None = None) -> Iterator[dms_schemas.DmsToken]:
+        """Oldest first."""
+        return self._pages(dms_schemas.DmsToken, "/v1/vendor/dms/tokens.json", limit)
+
+    def revoke_dms_token(self, token_id: str) -> dms_schemas.DmsToken:
+        return self._call(dms_schemas.DmsToken, "POST", f"/v1/vendor/dms/tokens/{_segment(token_id)}/revoke.json")
+
+    def dms_devices(self, limit: int | None = None) -> Iterator[dms_schemas.DmsDevice]:
+        return self._pages(dms_schemas.DmsDevice, "/v1/vendor/dms/devices.json", limit)
+
+    def dms_device(self, uuid: str) -> dms_schemas.DmsDevice:
+        return self._call(dms_schemas.DmsDevice, "GET", f"/v1/vendor/dms/devices/{_segment(uuid)}.json")
+
+    def access(self, owner: str) -> list[dms_schemas.ProductAccess]:
+        """The products that an owner has access to."""
+        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products.json"
+        return self._call(list[dms_schemas.ProductAccess], "GET", path)
+
+    def grant_access(self, owner: str, product: str) -> list[dms_schemas.ProductAccess]:
+        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{_segment(product)}.json"
+        return self._call(list[dms_schemas.ProductAccess], "PUT", path)
+
+    def withdraw_access(self, owner: str, product: str) -> list[dms_schemas.ProductAccess]:
+        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{_segment(product)}.json"
+        return self._call(list[dms_schemas.ProductAccess], "DELETE", path)
+
+    def _owner_id(self, name_or_id: str) -> str:
+        return name_or_id if _ID.fullmatch(name_or_id) else _pick("owner", name_or_id, self.owners()).id
+
+    def audit(self, subject: str | None = None, limit: int | None = None) -> Iterator[dms_schemas.AuditLine]:
+        """Last first."""
+        return self._pages(dms_schemas.AuditLine, "/v1/vendor/audit.json", limit, subject=subject)
+
 
 class OwnerClient(_Client):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
@@ -292,6 +359,16 @@ class OwnerClient(_Client):
         path = f"/v1/owner/things/{_segment(thing_id)}/datapoints.json"
         return self._pages(schemas.Datapoint, path, limit, event=event)
 
+    def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
+        body = _request(dms_schemas.DmsClaimRequest, uuid=uuid)
+        return self._call(dms_schemas.OwnedDmsDevice, "POST", "/v1/owner/dms/claims.json", body)
+
+    def devices(self, limit: int | None = None) -> Iterator[dms_schemas.OwnedDmsDevice]:
+        return self._pages(dms_schemas.OwnedDmsDevice, "/v1/owner/dms/devices.json", limit)
+
+    def products(self) -> list[dms_schemas.ProductAccess]:
+        return self._call(list[dms_schemas.ProductAccess], "GET", "/v1/owner/products.json")
+
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -304,6 +381,12 @@ def _request(kind: type[Request], **members: Any) -> Request:
         fault = error.errors()[0]
         where = " ".join(str(part) for part in fault["loc"])
         raise ToolError(f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
+
+
+def _with_key(request: schemas.SerialRequest, number: str, key: str | None) -> schemas.SerialRequest:
+    """The same request for another serial number, with its key."""
+    changes = {"serial_number": number} | ({"proof_key": key} if key else {})
+    return _request(schemas.SerialRequest, **{**request.model_dump(exclude_unset=True), **changes})
 
 
 def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:

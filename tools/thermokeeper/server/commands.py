@@ -10,6 +10,7 @@ import click
 from thermokeeper.errors import ToolError
 from thermokeeper.server.catalog_commands import product, serial, template, version
 from thermokeeper.server.command_support import DEFAULT_PORT, FILE, default_data
+from thermokeeper.server.dms_commands import dms
 from thermokeeper.server.fleet_commands import owner, thing
 
 
@@ -101,4 +102,4 @@ def run(
         click.echo("stopped")
 
 
-GROUPS = [server, template, version, product, serial, thing, owner]
+GROUPS = [server, template, version, product, serial, thing, owner, dms]

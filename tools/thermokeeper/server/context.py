@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -14,12 +14,13 @@ from thermokeeper.server.database import Database
 from thermokeeper.server.errors import ApiError, not_found, unauthorized
 from thermokeeper.server.firmware import FirmwareStore
 from thermokeeper.server.models import Owner, Serial, Thing
+from thermokeeper.server.proofs import Nonces
 from thermokeeper.server.ratelimit import RateLimiter
 from thermokeeper.server.secrets import hashed, matches
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.times import now
 
-_SEEN_STEP_S = 5  # last_seen_at is written no more often: a poll should not cost a write
+SEEN_STEP_S = 5  # last_seen_at is written no more often: a poll should not cost a write
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Context:
     firmware: FirmwareStore
     by_serial: RateLimiter
     by_client: RateLimiter
+    nonces: Nonces = field(default_factory=Nonces)
 
 
 def context(request: Request) -> Context:
@@ -60,7 +62,7 @@ def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)]) -> st
             raise blocked()
         thing_id, seen = thing.id, thing.last_seen_at
     moment = now()
-    if seen is None or abs((moment - seen).total_seconds()) >= _SEEN_STEP_S:
+    if seen is None or abs((moment - seen).total_seconds()) >= SEEN_STEP_S:
         with ctx.database.writing() as session:
             written = session.get(Thing, thing_id)
             if written is not None:
@@ -107,11 +109,15 @@ def limited(ctx: Context, client: str, number: str) -> Iterator[None]:
     names = [(ctx.by_client, client), (ctx.by_serial, number)]
     for limiter, name in names:
         if wait_s := limiter.take(name):
-            message = f"too many tries; try again in {wait_s} seconds"
-            raise ApiError(429, "too_many_tries", message, {"Retry-After": str(wait_s)})
+            raise too_many_tries(wait_s)
     yield
     for limiter, name in names:
         limiter.succeeded(name)
+
+
+def too_many_tries(wait_s: int) -> ApiError:
+    message = f"too many tries; try again in {wait_s} seconds"
+    return ApiError(429, "too_many_tries", message, {"Retry-After": str(wait_s)})
 
 
 def blocked() -> ApiError:

@@ -14,11 +14,23 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from thermokeeper.errors import ToolError
+from thermokeeper.server import dms_models
 from thermokeeper.server.models import Base, SchemaVersion
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
+
+
+def _add_dms_tables(connection: Connection) -> None:
+    Base.metadata.create_all(connection, tables=dms_models.TABLES)
+
+
+def _add_proofs(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE products ADD COLUMN proof_required BOOLEAN NOT NULL DEFAULT FALSE")
+    connection.exec_driver_sql("ALTER TABLE serials ADD COLUMN proof_key VARCHAR(64)")
+
+
 # version -> what makes the next one of it; each gets a connection in a transaction
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _add_dms_tables, 2: _add_proofs}
 
 DATABASE_FILE = "thermokeeper.db"
 _BUSY_TIMEOUT_MS = 10_000

@@ -11,7 +11,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from thermokeeper.server import registry, schemas
-from thermokeeper.server.context import CallingThing, Ctx, OwnThing, blocked, limited, serial_row, thing_row
+from thermokeeper.server.challenge import check_proof, proving
+from thermokeeper.server.context import CallingThing, Context, Ctx, OwnThing, blocked, limited, serial_row, thing_row
+from thermokeeper.server.dms_models import DmsDevice
 from thermokeeper.server.errors import ApiError, conflict, not_found
 from thermokeeper.server.models import Datapoint, PropertyValue, Reading, Thing, Version
 from thermokeeper.server.ranges import decide
@@ -50,7 +52,7 @@ activation = APIRouter(prefix="/v1/provision", tags=["devices"])
     response_model=schemas.Activation,
     responses={
         400: document(ErrorBody, "malformed request"),
-        403: document(ErrorBody, "the serial number is blocked"),
+        403: document(ErrorBody, "blocked, or the proof is missing or wrong, or a device's of the DMS"),
         404: document(ErrorBody, "no such serial number"),
         429: {
             **document(ErrorBody, "too many tries"),
@@ -62,15 +64,22 @@ def activate(ctx: Ctx, request: Request, response: Response, body: schemas.Activ
     """No key is needed. Every activation makes a new key and drops the old one, so that a thing has one key at most.
 
     A serial number without a thing gets one, with a generated name such as "Thermometer 2"; a thing that is there
-    already stays as it is.
+    already stays as it is. A serial number that has a key for proofs needs `nonce` and `proof`; others don't, unless
+    their product demands it.
     """
     number = body.serial_number
-    with limited(ctx, request.client.host if request.client else "", number), ctx.database.writing() as session:
+    client = request.client.host if request.client else ""
+    tries = proving(client, number) if body.proof else number
+    with limited(ctx, client, tries), ctx.database.writing() as session:
         if not is_serial_number(number):
             raise not_found("serial number")
         serial = serial_row(session, number)
         if serial.blocked:
             raise blocked()
+        if session.get(DmsDevice, number) is not None:
+            # its uuid is no secret: without this, whoever knows it would get a key to its thing
+            raise ApiError(403, "other_service", "this device is provisioned with a token, at /dms/v1/provision")
+        check_proof(ctx, serial, body)
         thing = serial.thing or registry.new_thing(session, serial)
         key = new_key()
         thing.key_hash = hashed(key)
@@ -122,15 +131,18 @@ def get_current_version(ctx: Ctx, thing_id: OwnThing) -> schemas.VersionSummary 
 def switch_version(ctx: Ctx, thing_id: OwnThing, body: schemas.SwitchRequest) -> schemas.VersionSummary:
     """May be repeated: the same version again changes nothing."""
     with ctx.database.writing() as session:
-        thing = thing_row(session, thing_id)
-        version = _version(session, body.id)
-        if thing.current_version_id != version.id:
-            if version.template_id != registry.template_of(thing.serial).id:
-                raise conflict("wrong_template", "this is not a version of the thing's template")
-            thing.current_version = version
-            thing.version_confirmed_at = now()
-            log.info("thing %s confirms version %s (%s)", thing.id, version.name, version.id)
-        return registry.summary(version)
+        return registry.summary(confirm_version(thing_row(session, thing_id), find_version(session, body.id)))
+
+
+def confirm_version(thing: Thing, version: Version) -> Version:
+    """The locked thing runs this version. ApiError 409 if it isn't one of its template."""
+    if thing.current_version_id != version.id:
+        if version.template_id != registry.template_of(thing.serial).id:
+            raise conflict("wrong_template", "this is not a version of the thing's template")
+        thing.current_version = version
+        thing.version_confirmed_at = now()
+        log.info("thing %s confirms version %s (%s)", thing.id, version.name, version.id)
+    return version
 
 
 @router.get(
@@ -168,8 +180,8 @@ def get_firmware_text(ctx: Ctx, version_id: str, caller: CallingThing) -> Respon
     return Base64JsonResponse(file, 0, size, {"Cache-Control": "private"})
 
 
-_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_CONDITIONS = [
+BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+CONDITIONS = [
     {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
     for name, description in (
         ("Range", "one range of bytes: `bytes=1000-`, `bytes=0-4095`, `bytes=-100`; several get the whole"),
@@ -184,10 +196,10 @@ _CONDITIONS = [
     "/versions/{version_id}/firmware.bin",
     summary="Get version firmware, as it is",
     response_class=FileResponse,
-    openapi_extra={"parameters": _CONDITIONS},
+    openapi_extra={"parameters": CONDITIONS},
     responses={
-        200: {"description": "the whole firmware", "content": _BINARY},
-        206: {"description": "the range asked for, with Content-Range", "content": _BINARY},
+        200: {"description": "the whole firmware", "content": BINARY},
+        206: {"description": "the range asked for, with Content-Range", "content": BINARY},
         304: {"description": "not modified: If-None-Match names the ETag"},
         **_refusals(401, 403, 404, s403=no_access, s404=no_file),
         412: document(ErrorBody, "If-Match names another ETag"),
@@ -199,7 +211,14 @@ def get_firmware(ctx: Ctx, request: Request, version_id: str, caller: CallingThi
 
     Conditions and ranges are those of RFC 9110.
     """
-    version = _firmware_for(ctx, version_id, caller)
+    return send_firmware(ctx, request, _firmware_for(ctx, version_id, caller))
+
+
+router.head("/versions/{version_id}/firmware.bin", include_in_schema=False)(get_firmware)
+
+
+def send_firmware(ctx: Context, request: Request, version: Version) -> Response:
+    """The version's firmware, as the request's conditions and range have it. ApiError 412 or 416."""
     size = version.firmware_size or 0
     etag = f'"{version.firmware_sha256}"'
     decision = decide(
@@ -224,12 +243,9 @@ def get_firmware(ctx: Ctx, request: Request, version_id: str, caller: CallingThi
     return FileResponse(file, decision.start, decision.end - decision.start, headers, decision.status)
 
 
-router.head("/versions/{version_id}/firmware.bin", include_in_schema=False)(get_firmware)
-
-
 def _firmware_for(ctx: Ctx, version_id: str, thing_id: str) -> Version:
     with ctx.database.reading() as session:
-        version = _version(session, version_id)
+        version = find_version(session, version_id)
         if not registry.may_download(_thing(session, thing_id), version):
             raise ApiError(403, "forbidden", "this version is not for this thing")
         if version.firmware_size is None:
@@ -268,14 +284,19 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
 )
 def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
     """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once."""
+    take_points(ctx, thing_id, event, body)
+    return Response(status_code=204)
+
+
+def take_points(ctx: Context, thing_id: str, event: str, points: list[schemas.DatapointIn]) -> None:
+    """ApiError 400 or 413; otherwise each point is there once, however often it came."""
     _check_word(event, "event")
     limit = ctx.settings.limits.points_per_call
-    if len(body) > limit:
+    if len(points) > limit:
         raise ApiError(413, "too_large", f"at most {limit} datapoints in one call")
     with ctx.database.writing() as session:
         thing = thing_row(session, thing_id)  # locks: the same points may arrive twice at once
-        _store_points(session, thing.id, event, body)
-    return Response(status_code=204)
+        _store_points(session, thing.id, event, points)
 
 
 def _store_points(session: Session, thing_id: str, event: str, points: Iterable[schemas.DatapointIn]) -> None:
@@ -341,6 +362,12 @@ def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.Propert
     text = json.dumps(body.value)
     if len(text) > ctx.settings.limits.property_bytes:
         raise ApiError(413, "too_large", f"a property's value has at most {ctx.settings.limits.property_bytes} bytes")
+    store_property(ctx, thing_id, name, text)
+    return Response(status_code=204)
+
+
+def store_property(ctx: Context, thing_id: str, name: str, text: str) -> None:
+    """Set a property to a value that is JSON already."""
     with ctx.database.writing() as session:
         thing_row(session, thing_id)
         row = session.get(PropertyValue, (thing_id, name))
@@ -348,7 +375,6 @@ def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.Propert
             row = PropertyValue(thing_id=thing_id, name=name)
             session.add(row)
         row.value, row.changed_at = text, now()
-    return Response(status_code=204)
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------------
@@ -361,7 +387,7 @@ def _thing(session: Session, thing_id: str) -> Thing:
     return thing
 
 
-def _version(session: Session, version_id: str) -> Version:
+def find_version(session: Session, version_id: str) -> Version:
     version = session.get(Version, version_id) if version_id.isalnum() else None
     if version is None:
         raise not_found("version")

@@ -1,4 +1,4 @@
-"""Every refusal of the server, in one form: {"error": {"code", "message"}}."""
+"""Every refusal of the server, in one form: {"error": {"code", "message"}}, in JSON, and under /dms in MessagePack."""
 
 import logging
 from collections.abc import Mapping
@@ -9,6 +9,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from thermokeeper.server.messagepack import MessagePackResponse
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -37,43 +40,55 @@ def conflict(code: str, message: str) -> ApiError:
     return ApiError(409, code, message)
 
 
-def answer(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, dict(headers) if headers else None)
+def speaks_messagepack(path: str) -> bool:
+    return path == "/dms" or path.startswith("/dms/")
+
+
+def answer(path: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal, in the language of the path that was called."""
+    kind = MessagePackResponse if speaks_messagepack(path) else JSONResponse
+    return kind({"error": {"code": code, "message": message}}, status, dict(headers) if headers else None)
 
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every failure in our form."""
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> Response:
+        path = request.url.path
         if isinstance(error, ApiError):
-            return answer(error.status_code, error.code, error.detail, error.headers)
+            return answer(path, error.status_code, error.code, error.detail, error.headers)
         if error.status_code == 400:
-            return answer(400, "bad_request", "body: not JSON")
+            return answer(path, 400, "bad_request", "body: not JSON")
         message = {404: "there is no such path", 405: "this path does not take that method"}.get(error.status_code)
-        return answer(
-            error.status_code, _CODES.get(error.status_code, "refused"), message or str(error.detail), error.headers
-        )
+        code = _CODES.get(error.status_code, "refused")
+        return answer(path, error.status_code, code, message or str(error.detail), error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return answer(400, "bad_request", _first_fault(request, error))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return answer(request.url.path, 400, "bad_request", _first_fault(request, error))
 
     @app.exception_handler(IntegrityError)
-    async def collided(_request: Request, _error: IntegrityError) -> JSONResponse:
-        return answer(409, "conflict", "this clashes with something there is already, or with another change just made")
+    async def collided(request: Request, _error: IntegrityError) -> Response:
+        path = request.url.path
+        if speaks_messagepack(path):  # its 409 has meanings of its own
+            return answer(path, 503, "busy", "another call changed the same just now; try again", {"Retry-After": "1"})
+        message = "this clashes with something there is already, or with another change just made"
+        return answer(path, 409, "conflict", message)
 
-    async def unavailable(_request: Request, error: Exception) -> JSONResponse:
+    async def unavailable(request: Request, error: Exception) -> Response:
         log.error("database: %s", error)
-        return answer(503, "unavailable", "the database does not answer; try again later", {"Retry-After": "5"})
+        message = "the database does not answer; try again later"
+        return answer(request.url.path, 503, "unavailable", message, {"Retry-After": "5"})
 
     app.add_exception_handler(OperationalError, unavailable)
     app.add_exception_handler(PoolTimeout, unavailable)
 
     @app.exception_handler(Exception)
-    async def failed(_request: Request, _error: Exception) -> JSONResponse:
+    async def failed(request: Request, _error: Exception) -> Response:
         # Starlette raises it once more behind this answer: it is logged with its traceback, and the connection ends
-        return answer(500, "internal", "the server failed; its log says why", {"Connection": "close"})
+        message = "the server failed; its log says why"
+        return answer(request.url.path, 500, "internal", message, {"Connection": "close"})
 
 
 def _first_fault(request: Request, error: RequestValidationError) -> str:

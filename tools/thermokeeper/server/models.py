@@ -105,6 +105,8 @@ class Product(Base):
     name: Mapped[str]
     default_template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))
     things_named: Mapped[int] = mapped_column(default=0)  # last number given to a generated name
+    # whether a serial number without a key for proofs can't activate either
+    proof_required: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     default_template: Mapped[Template] = relationship()
@@ -121,6 +123,8 @@ class Serial(Base):
     template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))
     target_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))
     blocked: Mapped[bool] = mapped_column(default=False)
+    # hex; made of the secret in its device's factory record, and needed as it is for each proof
+    proof_key: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     product: Mapped[Product] = relationship()

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from thermokeeper.server import registry, schemas
+from thermokeeper.server import audit, dms_standing, registry, schemas
 from thermokeeper.server.context import CallingOwner, Ctx, blocked, limited, serial_row
+from thermokeeper.server.dms_provisioning import device_row
 from thermokeeper.server.errors import ApiError, conflict, not_found
-from thermokeeper.server.models import Serial, Thing
+from thermokeeper.server.models import Owner, Serial, Thing
 from thermokeeper.server.schemas import ErrorBody, Page, document
 from thermokeeper.server.vendor_common import After, Limit
 from thermokeeper.server.vendor_fleet_api import datapoints_page
@@ -47,6 +48,7 @@ def claim(
     with limited(ctx, f"owner {owner_id}", number), ctx.database.writing() as session:
         if not schemas.is_serial_number(number):
             raise not_found("serial number")
+        device = device_row(session, number)  # the number is a uuid then
         serial = serial_row(session, number)
         if serial.blocked:
             raise blocked()
@@ -55,6 +57,12 @@ def claim(
             raise conflict("claimed", "another owner has claimed this serial number")
         if thing is not None and thing.owner_id == owner_id:
             response.status_code = 200
+        owner = session.get(Owner, owner_id)
+        assert owner is not None
+        if device is not None:
+            dms_standing.claim(session, device, owner)
+        elif thing is None or thing.owner_id is None:
+            audit.note(session, f"owner {owner.name}", "serial.claimed", number)
         if thing is None:
             thing = registry.new_thing(session, serial, body.name)
         elif body.name is not None:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     PlainSerializer,
     StrictBool,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -57,6 +58,7 @@ def _only_text_or_moment(value: object) -> object:
 
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
+ProofHex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
 VersionName = Annotated[
     str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)
@@ -105,8 +107,29 @@ class ErrorBody(BaseModel):
 # -- devices -----------------------------------------------------------------------------------------------------------
 
 
-class ActivationRequest(Message):
+class ChallengeRequest(Message):
     serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+
+
+class Challenge(Message):
+    nonce: Annotated[Id, Field(description="for this serial number and one activation; good for 60 seconds")]
+
+
+class ActivationRequest(ChallengeRequest):
+    """`nonce` and `proof` are there together, or neither is."""
+
+    nonce: Id | None = Field(default=None, description="from `challenge.json`")
+    proof: ProofHex | None = Field(
+        default=None,
+        description="HMAC-SHA256, in hex, of `activate\\n{nonce}\\n{serialNumber}`; its key is the HMAC-SHA256 of "
+        "`thermokeeper activation key 1` with the secret of the factory record",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.nonce is None) != (self.proof is None):
+            raise ValueError("nonce and proof go together")
+        return self
 
 
 class Activation(Message):
@@ -224,10 +247,21 @@ class Version(Message):
     release_version: str | None
 
 
+_PROOF_REQUIRED = "a serial number without a `proofKey` can't activate; one with it always has to prove itself"
+_PROOF_KEY = "made of the secret in the device's factory record; with it the device has to prove itself at activation"
+
+
 class ProductRequest(VendorRequest):
     code: Code
     name: ProductName
     default_template: Id
+    proof_required: bool = Field(default=False, description=_PROOF_REQUIRED)
+
+
+class ProductChange(VendorRequest):
+    """A member that is left out stays as it is."""
+
+    proof_required: bool | None = Field(default=None, description=_PROOF_REQUIRED)
 
 
 class Product(Message):
@@ -235,11 +269,13 @@ class Product(Message):
     code: Code
     name: str
     default_template: Id
+    proof_required: bool
     created: Time
 
 
 class SerialRequest(VendorRequest):
     serial_number: SerialNumber
+    proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
     template: Id | None = Field(default=None, description="instead of the product's default template")
     target_version: Id | None = Field(default=None, description="instead of what its template has published")
 
@@ -253,6 +289,7 @@ class SerialChange(VendorRequest):
 
     template: Id | None = None
     target_version: Id | None = None
+    proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
 
 
 SerialStatus = Literal["new", "active", "blocked"]
@@ -266,6 +303,7 @@ class Serial(Message):
     own_template: bool
     target_version: VersionSummary | None = Field(description="what its device should run")
     own_target: bool
+    proof_key_id: Id | None = Field(description="shows which `proofKey` it has, without telling it; null: none")
     thing: Id | None
     created: Time
 

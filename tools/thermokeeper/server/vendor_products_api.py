@@ -7,6 +7,7 @@ from thermokeeper.server import registry, schemas
 from thermokeeper.server.context import Ctx, serial_row
 from thermokeeper.server.errors import ApiError, conflict
 from thermokeeper.server.models import Product, Serial, Thing
+from thermokeeper.server.proofs import key_id
 from thermokeeper.server.schemas import ErrorBody, Page, document
 from thermokeeper.server.secrets import new_id
 from thermokeeper.server.vendor_common import (
@@ -40,7 +41,7 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         if session.scalar(select(exists().where(Product.code == body.code))):
             raise conflict("exists", "there is a product with this code already")
         template = find_template(session, body.default_template)
-        product = Product(code=body.code, name=body.name, default_template=template)
+        product = Product(code=body.code, name=body.name, default_template=template, proof_required=body.proof_required)
         session.add(product)
         session.flush()
         return _product_json(product)
@@ -56,6 +57,21 @@ def list_products(ctx: Ctx) -> list[schemas.Product]:
 def get_product(ctx: Ctx, code: str) -> schemas.Product:
     with ctx.database.reading() as session:
         return _product_json(find_product(session, code))
+
+
+@router.patch(
+    "/products/{code}.json",
+    summary="Change whether a product's devices have to prove themselves",
+    response_model=schemas.Product,
+    responses={**BAD, **MISSING},
+)
+def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.Product:
+    """What is left out stays as it is."""
+    with ctx.database.writing() as session:
+        product = find_product(session, code)
+        if body.proof_required is not None:
+            product.proof_required = body.proof_required
+        return _product_json(product)
 
 
 @router.post(
@@ -106,6 +122,7 @@ def _add_serials(session: Session, product: Product, wanted: list[schemas.Serial
             "product_id": product.id,
             "template_id": item.template,
             "target_version_id": item.target_version,
+            "proof_key": item.proof_key,
         }
         for item in wanted
     ]
@@ -141,7 +158,7 @@ def get_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 
 @router.patch(
     "/serials/{number}.json",
-    summary="Give a serial number a template or a target version of its own",
+    summary="Give a serial number a template or a target version of its own, or another key for proofs",
     response_model=schemas.Serial,
     responses={**BAD, **MISSING, 409: document(ErrorBody, "the version is of another template, or has no firmware")},
 )
@@ -159,6 +176,8 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             serial.own_target = version
         elif serial.own_target is not None and serial.own_target.template_id != template.id:
             raise conflict("wrong_template", "its own target version is of another template: change that, too")
+        if "proof_key" in body.model_fields_set:
+            serial.proof_key = body.proof_key
         session.flush()
         return _serial_json(serial)
 
@@ -192,7 +211,12 @@ def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
 
 def _product_json(row: Product) -> schemas.Product:
     return schemas.Product(
-        id=row.id, code=row.code, name=row.name, default_template=row.default_template_id, created=row.created_at
+        id=row.id,
+        code=row.code,
+        name=row.name,
+        default_template=row.default_template_id,
+        proof_required=row.proof_required,
+        created=row.created_at,
     )
 
 
@@ -205,6 +229,7 @@ def _serial_json(row: Serial) -> schemas.Serial:
         own_template=row.template_id is not None,
         target_version=registry.summary_or_none(registry.target_of(row)),
         own_target=row.target_version_id is not None,
+        proof_key_id=key_id(row.proof_key) if row.proof_key else None,
         thing=row.thing.id if row.thing is not None else None,
         created=row.created_at,
     )

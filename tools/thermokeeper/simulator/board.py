@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from thermokeeper.errors import ToolError
-from thermokeeper.simulator import bootloader, shimcode
+from thermokeeper.simulator import bootloader, shimcode, streams
 from thermokeeper.simulator.world import World
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
@@ -189,12 +189,12 @@ class Board:
         """Switch the power off now; `run` or `play` then end with `off`."""
         self._halt("off")
 
-    def type(self, line: str) -> None:
-        """Type a line on the board's console."""
+    def type(self, line: str, end: str = "\n") -> None:
+        """Type a line on the board's console; while the board is off, or its buffer full, nobody hears it."""
         with self._lock:
             life = self._life
         if life:
-            life.type(line + "\n")
+            life.type(line + end)
 
     # lives
 
@@ -267,8 +267,7 @@ class Board:
         return ""
 
     def _run_life(self, cause: int) -> str:
-        life_type: type[_Life] = _HereLife if self.runtime == "cpython" else _ProcessLife
-        life = life_type(self, cause)
+        life = self._new_life(cause)
         with self._lock:
             if self._stop:
                 return "off"
@@ -278,6 +277,9 @@ class Board:
         finally:
             with self._lock:
                 self._life = None
+
+    def _new_life(self, cause: int) -> _Life:
+        return _HereLife(self, cause) if self.runtime == "cpython" else _ProcessLife(self, cause)
 
     def _sleep(self, duration_ms: int) -> None:
         if self.virtual_time:
@@ -382,16 +384,7 @@ class _ProcessLife(_Life):
             write_world()
             board.world.on_change(write_world)
             try:
-                self.process = subprocess.Popen(
-                    self._command(),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(write_end,),
-                    env=self._environment(write_end, world_file.name),
-                    cwd=tempfile.gettempdir(),
-                    start_new_session=True,
-                )
+                self.process = self._start(write_end, self._environment(write_end, world_file.name))
                 os.close(write_end)
                 if self._halted:
                     self.halt()
@@ -401,6 +394,18 @@ class _ProcessLife(_Life):
                 os.close(read_end)
                 if self.process:
                     self._kill(self.process)
+
+    def _start(self, control: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(control,),
+            env=environment,
+            cwd=tempfile.gettempdir(),
+            start_new_session=True,
+        )
 
     def _command(self) -> list[str]:
         if self.board.runtime == "micropython":
@@ -489,10 +494,7 @@ class _ProcessLife(_Life):
 
     def type(self, text: str) -> None:
         if self.process and self.process.stdin:
-            try:
-                os.write(self.process.stdin.fileno(), text.encode())
-            except OSError:
-                pass  # it has just ended: nobody is there to read it
+            streams.feed(self.process.stdin.fileno(), text)
 
     @staticmethod
     def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -260,7 +260,7 @@ class Sandbox:
         """Feed the console's input."""
         with self._lock:
             if self._thread:
-                os.write(self._pipe[1], text.encode())
+                streams.feed(self._pipe[1], text)
 
     def _end(self, line: str) -> None:
         raise _LifeOver(line)

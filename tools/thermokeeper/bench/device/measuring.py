@@ -65,7 +65,7 @@ def install(config, product, raw, pulse):
     cloud = GadgetKeeper(Client(pulse), config["server"], raw)
     cloud.use(config)
     store = Store()
-    policy = Policy("thermometer", KEYS, (), store, lambda: None)
+    policy = Policy(lambda: "thermometer", KEYS, (), store, lambda: None)
     installer = Installer(Slots(), policy, Checkpoint(store), pulse, product.progress)
     download = Download(cloud, config["version"])
     try:

@@ -1,0 +1,35 @@
+# RTC memory and NVS outlive a reset; the program starts by itself, and says which release it runs.
+
+#: run
+import machine
+from esp32 import NVS
+
+store = NVS("tk_test")
+store.set_blob("word", b"kept")
+store.commit()
+machine.RTC().memory(b"TK\0word")
+machine.reset()
+#: resets
+#: says ^tk: identity: .*serial
+#: says ^tk: slot: ota_[01] runs release
+#: says ^tk: (sensor|reading):
+
+#: run
+import machine
+from esp32 import NVS
+
+print("cause:", machine.reset_cause() in (machine.HARD_RESET, machine.WDT_RESET, machine.SOFT_RESET))
+print("memory:", machine.RTC().memory()[3:])
+store = NVS("tk_test")
+found = bytearray(8)
+print("nvs:", bytes(found[: store.get_blob("word", found)]))
+store.erase_key("word")
+store.commit()
+try:
+    store.get_blob("word", found)
+except OSError as error:
+    print("erased:", error.args[0])
+#: prints ^cause: True$
+#: prints ^memory: b'word'$
+#: prints ^nvs: b'kept'$
+#: prints ^erased: -4354$

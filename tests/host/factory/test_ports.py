@@ -1,0 +1,110 @@
+"""A port as the factory uses it, through the real esptool and pyserial: a mock bootloader on a pseudo terminal.
+
+The mock knows no application, so what a board says comes from another pseudo terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import tty
+from collections.abc import Iterator
+
+import pytest
+from esp32_mock_bootloader.process import start_pty
+
+from thermokeeper.errors import ToolError
+from thermokeeper.factory.ports import SerialPort
+from thermokeeper.factory.stock import Stock
+from thermokeeper.image.builder import Piece
+
+
+@pytest.fixture
+def mock() -> Iterator[str]:
+    """A pseudo terminal with an ESP32's bootloader and 4 MiB of flash on it."""
+    process, path = start_pty(timeout=100, chip="esp32")
+    yield path
+    process.kill()
+    process.wait()
+
+
+class Says:
+    """A pseudo terminal on which a board says these lines, over and over."""
+
+    def __init__(self, *lines: str) -> None:
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path = os.ttyname(slave)
+        self._slave = slave
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._say, args=(lines,), daemon=True)
+        self._thread.start()
+
+    def _say(self, lines: tuple[str, ...]) -> None:
+        while not self._over.wait(0.05):
+            os.write(self._master, "".join(line + "\r\n" for line in lines).encode())
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join(5)
+        os.close(self._master)
+        os.close(self._slave)
+
+
+def test_what_esptool_writes_is_what_it_reads_back(mock):
+    port = SerialPort(mock)
+    assert port.identify("esp32") == port.identify("esp32") == "24:0a:c4:e2:95:26"
+    content = bytes(range(256)) * 48
+    port.write([Piece("vfs", 0x3B1000, content), Piece("factory", 0x3B0000, b"TKFACT01".ljust(4096, b"\xff"))])
+    assert port.read(0x3B1000, len(content)) == content
+    assert port.read(0x3B0000, 8) == b"TKFACT01"
+
+
+def test_another_chip_is_refused(mock):
+    with pytest.raises(ToolError, match="ESP32"):
+        SerialPort(mock).identify("esp32s3")
+
+
+def test_a_port_that_isnt_there_is_one_line():
+    with pytest.raises(ToolError, match="there is no port /dev/ttyNowhere"):
+        SerialPort("/dev/ttyNowhere").identify("esp32")
+
+
+def test_a_console_gives_whole_lines_until_the_time_is_over():
+    console = Says("tk: identity: thermometer, serial S1", "tk: reading: 21.13 C")
+    lines = list(SerialPort(console.path).console(1))
+    console.close()
+    assert set(lines[1:]) == {"tk: identity: thermometer, serial S1", "tk: reading: 21.13 C"}
+
+
+def test_a_board_is_made_through_esptool(factory, pattern, mock):
+    factory.new("first", "--pattern", pattern, "--count", 1)
+    serial = "THERM00000000000001"
+    console = Says(f"tk: identity: thermometer, serial {serial}", "tk: reading: 21.13 C")
+
+    class Port(SerialPort):
+        def console(self, limit_s: float) -> Iterator[str]:
+            return SerialPort(console.path).console(limit_s)
+
+    port = Port(mock)
+    made = factory.line("first").make(port)
+    console.close()
+    assert made.serial == serial and made.mac == "24:0a:c4:e2:95:26"
+    assert factory.journal.steps(serial).keys() == {"made", "flashed", "verified", "tested", "labelled"}
+    journal = factory.journal
+    stock = Stock(factory.folder / "batches" / "first", journal.plan("first"))
+    for piece in stock.pieces(made):
+        assert port.read(piece.offset, min(len(piece.data), 0x4000)) == piece.data[:0x4000], piece.name
+
+
+def test_the_command_makes_a_board_and_says_so(factory, pattern, mock, monkeypatch):
+    factory.new("first", "--pattern", pattern, "--count", 1)
+    console = Says("tk: identity: thermometer, serial THERM00000000000001", "tk: reading: 21.13 C")
+    monkeypatch.setattr(SerialPort, "_lines", lambda self, limit_s: _lines(SerialPort(console.path), limit_s))
+    said = factory.tool("run", "first", "--port", mock, "--unregistered-ok")
+    console.close()
+    assert [line.rpartition(" ")[2] for line in said.splitlines()] == ["flashed", "verified", "tested", "labelled"]
+    assert "THERM00000000000001  24:0a:c4:e2:95:26  labelled, not registered" in factory.tool("status", "first")
+
+
+_lines = SerialPort._lines

@@ -1,0 +1,101 @@
+"""The serial numbers of a new batch, from a pattern or a CSV file, each with a secret of its own."""
+
+import csv
+import json
+import re
+import secrets
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from thermokeeper.errors import ToolError
+from thermokeeper.factory.journal import Seed
+from thermokeeper.release.files import read_bytes
+from thermokeeper.server.schemas import is_serial_number
+
+SECRET_BYTES = 32
+# members of a factory record that aren't a board's own affair
+_NOT_FROM_CSV = ("secret", "product", "service", "server", "plain_http", "ca")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def from_pattern(pattern: str, start: int, count: int, token: str | None = None) -> Iterator[Seed]:
+    """`count` serial numbers like THERM{:014d}, from the number `start` on."""
+    check_pattern(pattern)
+    for number in range(start, start + count):
+        yield _seed(pattern.format(number), f"--pattern {pattern}", pattern=pattern, number=number, token=token)
+
+
+def check_pattern(pattern: str) -> None:
+    """ToolError if it isn't one."""
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+        same = fields != [""] or pattern.format(1) == pattern.format(2)
+    except (ValueError, IndexError, KeyError):
+        same = True
+    if same:
+        raise ToolError(f"--pattern {pattern}: needs one place for the number, like THERM{{:014d}}")
+
+
+def from_csv(path: Path, token: str | None = None) -> Iterator[Seed]:
+    """A row for each serial number. Columns: `serial`; `token`, `wifi` (SSID:KEY); others are settings of that board.
+
+    An empty cell is as good as none. token: for rows without one.
+    """
+    from thermokeeper.image.nvs import parse_network
+
+    try:
+        text = read_bytes(path, "a CSV file with a column `serial`").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ToolError(f"{path} is not text in UTF-8") from None
+    rows = csv.DictReader(text.splitlines(), strict=True)
+    try:
+        columns = [name.strip() for name in rows.fieldnames or []]
+        rows.fieldnames = columns
+        if "serial" not in columns or len(set(columns)) < len(columns):
+            raise ToolError(f"{path}: the first line must name the columns, each once, among them `serial`")
+        for name in columns:
+            if name in _NOT_FROM_CSV or not name.isidentifier():
+                raise ToolError(f"{path}: a column {name!r} can't be in it")
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            if None in row or None in row.values():
+                raise ToolError(f"{where}: has another number of cells than the first line")
+            cells = {name: cell.strip() for name, cell in row.items() if cell.strip()}
+            wifi = cells.pop("wifi", None)
+            if wifi:
+                parse_network(wifi)  # refuses, before anything is made
+            serial, own = cells.pop("serial", ""), cells.pop("token", token)
+            members = {name: value_of(cell) for name, cell in cells.items()}
+            yield _seed(serial, where, token=own, wifi=wifi, members=members)
+    except csv.Error as error:
+        raise ToolError(f"{path}, line {rows.line_num}: {error}") from None
+
+
+def value_of(text: str) -> Any:
+    """`10` is a number, `attic` a text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def read_token_file(path: Path) -> str:
+    """A provisioning token that is for all boards of a batch."""
+    text = read_bytes(path, "a file with a provisioning token").decode(errors="replace").strip()
+    return _checked_token(text, str(path))
+
+
+def _seed(serial: str, where: str, *, token: str | None = None, **rest: Any) -> Seed:
+    if not is_serial_number(serial):
+        raise ToolError(f"{where}: {serial!r} is no serial number: 1 to 64 letters, digits, - _ and .")
+    if token is not None:
+        _checked_token(token, where)
+    return Seed(serial=serial, secret=secrets.token_hex(SECRET_BYTES), token=token, **rest)
+
+
+def _checked_token(token: str, where: str) -> str:
+    if not _TOKEN.fullmatch(token):
+        raise ToolError(f"{where}: the provisioning token isn't one: 1 to 64 letters, digits, - and _")
+    return token

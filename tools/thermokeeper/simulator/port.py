@@ -1,0 +1,163 @@
+"""A simulated board on a serial port: a pseudo terminal that pyserial, mpremote or a terminal program opens.
+
+    with Port() as port:
+        board = BoardOnPort(flash, port)
+
+As on a real board, Ctrl-C stops the program and there is MicroPython's prompt, raw mode and all; a reset goes through
+the bootloader, and the port stays. What nobody reads is lost. Only on unix MicroPython, and only where there are
+pseudo terminals (not on Windows).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import selectors
+import subprocess
+import tempfile
+import termios
+import threading
+import tty
+from pathlib import Path
+
+from thermokeeper.simulator import shimcode
+from thermokeeper.simulator.board import Board, _Life, _ProcessLife
+from thermokeeper.simulator.world import World
+
+_BLOCK = 4096
+_POLL_S = 0.1
+
+
+class Port:
+    """The cable: `path` is what the host opens; the board that runs at the moment is at the other end."""
+
+    def __init__(self) -> None:
+        self._near, self._far = os.openpty()
+        tty.setraw(self._far)
+        self.path = os.ttyname(self._far)
+        os.set_blocking(self._near, False)
+        self._lock = threading.Lock()
+        self._board: int | None = None
+        self._last = b""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._carry, name="cable", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Port:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Pull it out."""
+        self._over.set()
+        self._thread.join()
+        os.close(self._near)
+        os.close(self._far)
+
+    def attach(self, board: int) -> None:
+        """What is typed goes to this file descriptor from now on."""
+        with self._lock:
+            self._board = board
+
+    def detach(self, board: int) -> None:
+        """No more; unless another is attached already."""
+        with self._lock:
+            if self._board == board:
+                self._board = None
+
+    def tell(self, data: bytes) -> None:
+        """Send what the board says; its lines end in CR LF."""
+        whole = re.sub(rb"(?<!\r)\n", b"\r\n", self._last + data)[len(self._last) :]
+        self._last = b"\r" if data.endswith(b"\r") else b""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._near, whole)
+
+    def _carry(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._near, selectors.EVENT_READ)
+            while not self._over.is_set():
+                if not selector.select(_POLL_S):
+                    continue
+                data = os.read(self._near, _BLOCK)
+                with self._lock, contextlib.suppress(OSError):  # it was switched off just now
+                    if self._board is not None:
+                        os.write(self._board, data)
+
+
+class BoardOnPort(Board):
+    """A board whose console is a port; everything else is as for any `Board`."""
+
+    def __init__(self, flash: Path, port: Port, world: World | None = None, heap: str = "256k") -> None:
+        super().__init__(flash, world, "micropython", heap)
+        self.port = port
+
+    def _new_life(self, cause: int) -> _Life:
+        return _PortLife(self, cause)
+
+
+class _PortLife(_ProcessLife):
+    board: BoardOnPort
+
+    def run(self) -> str:
+        end = super().run()
+        # Ctrl-D at the prompt ends the interpreter here, where a board makes a soft reset
+        return "soft reset" if end == "panic: the interpreter ended with status 0" else end
+
+    def _command(self) -> list[str]:
+        return [
+            str(shimcode.tool("micropython")),
+            "-X",
+            f"heapsize={shimcode.heap_bytes(self.board.heap)}",
+            "-i",
+            "-c",
+            "import _simprompt",
+        ]
+
+    def _start(self, control: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        console, terminal = os.openpty()
+        _as_a_board_s_console(terminal)
+        read_end, write_end = os.pipe()
+        # whoever begins a session and opens a terminal first has it: Ctrl-C then is an interrupt
+        process = subprocess.Popen(
+            ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(terminal), *self._command()],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(control,),
+            env={**environment, "TERM": "dumb"},
+            cwd=tempfile.gettempdir(),
+            start_new_session=True,
+        )
+        process.stdout = os.fdopen(read_end, "rb", buffering=0)
+        self._console = console
+        self.board.port.attach(console)
+        ends = (console, terminal, write_end)
+        threading.Thread(target=self._carry, args=(process, *ends), name="console", daemon=True).start()
+        return process
+
+    def _carry(self, process: subprocess.Popen[bytes], console: int, terminal: int, said: int) -> None:
+        """Hand on what the board says, to the port and to the runner, until it is off and all is said."""
+        with selectors.DefaultSelector() as selector, contextlib.suppress(BrokenPipeError):
+            selector.register(console, selectors.EVENT_READ)
+            while selector.select(_POLL_S) or process.poll() is None:
+                if selector.select(0):
+                    data = os.read(console, _BLOCK)
+                    self.board.port.tell(data)
+                    os.write(said, data)
+        self.board.port.detach(console)
+        for number in (console, terminal, said):
+            os.close(number)
+
+    def type(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._console, text.encode())
+
+
+def _as_a_board_s_console(terminal: int) -> None:
+    """Characters at once and without echo; Ctrl-C interrupts."""
+    tty.setraw(terminal)
+    modes = termios.tcgetattr(terminal)
+    modes[3] |= termios.ISIG
+    modes[6][termios.VSUSP] = modes[6][termios.VQUIT] = b"\0"
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
