@@ -6,21 +6,23 @@ READY := $(VENV)/.ready
 DEVICE_CODE := $(wildcard boot.py main.py) lib
 # of tests, two for each processor: many wait for a board's time to pass. Empty for one process, which a debugger needs
 PROCESSES ?= -n $(or $(shell nproc 2>/dev/null | awk '{print $$1 * 2}'),2)
+# the service that the demo tells of: gadgetkeeper or dms
+CLOUD ?= gadgetkeeper
 # options for pytest or the bench: make test ARGS="-k slots -x", make bench ARGS="--json bench.json"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint format demo bench power exchanges clean distclean
+.PHONY: help setup test lint format demo bench power exchanges flash deploy console test-device clean distclean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make .venv with everything that the other targets need
 	@echo "ready: $(BIN)/thermokeeper --help"
 
-demo: $(READY) ## a thermometer's life: activation, readings, an update from version 1 to 2
-	@$(BIN)/python -m thermokeeper.demo
+demo: $(READY) ## a thermometer's life: activation, readings, an update from version 1 to 2; CLOUD=dms: the other service
+	@$(BIN)/python -m thermokeeper.demo '$(CLOUD)'
 
 test: lint ## lint, then all tests on CPython and MicroPython, with coverage of lib/ and tools/
 	@rm -rf build/coverage && mkdir -p build/coverage
@@ -47,6 +49,46 @@ power: $(READY) ## cut the power at every flash operation of a board's life, and
 
 exchanges: $(READY) ## harm each exchange of a board's life with its server, in every way, and count what came of it
 	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m exchanges
+
+# A board of your own: FIRMWARE is MicroPython's file for it (ESP32_GENERIC-OTA, v1.25 or later), SERVER where it
+# activates. Without RELEASE one is made of lib/ and signed with bench-key.pem, which is made if it isn't there.
+PORT ?=
+SERIAL ?=
+FIRMWARE ?= ESP32_GENERIC-OTA.bin
+RELEASE ?=
+SERVER ?= http://$(firstword $(shell hostname -I 2>/dev/null) 127.0.0.1):8210
+WIFI ?=
+FLASH_SIZE ?= 4MiB
+ON_PORT = $(if $(PORT),--port $(PORT))
+TOOL := $(BIN)/thermokeeper
+
+flash: $(READY) ## make a board's image and write it: PORT=... SERIAL=... [FIRMWARE= RELEASE= SERVER= WIFI=SSID:KEY]
+	@[ -n "$(SERIAL)" ] || { echo "make flash: give the board's serial number, SERIAL=THERM00000000000001" >&2; exit 1; }
+	@[ -f "$(FIRMWARE)" ] || { \
+	  echo "make flash: FIRMWARE=$(FIRMWARE) isn't there; download MicroPython's ESP32_GENERIC-OTA .bin" >&2; exit 1; }
+	@mkdir -p build
+	@release="$(RELEASE)"; \
+	if [ -z "$$release" ]; then \
+	  release=build/bench.tkr; \
+	  { [ -f bench-key.pem ] || $(TOOL) release keygen --out bench-key.pem; } && \
+	  $(TOOL) release build --app "$(FIRMWARE)" --product thermometer --version 0.0.0-bench \
+	    --trust bench-key.pub.pem --out $$release && \
+	  $(TOOL) release sign --key bench-key.pem $$release || exit 1; \
+	fi; \
+	$(TOOL) image build --firmware "$(FIRMWARE)" --release "$$release" --serial "$(SERIAL)" --server "$(SERVER)" \
+	  $(if $(filter http://%,$(SERVER)),--plain-http) $(if $(WIFI),--wifi "$(WIFI)") --flash-size $(FLASH_SIZE) \
+	  --out "build/$(SERIAL).flash.bin" && \
+	$(TOOL) flash $(ON_PORT) "build/$(SERIAL).flash.bin"
+
+deploy: $(READY) ## bring changed files to the board and run them: PORT=... (ARGS=--clear takes them off)
+	@$(TOOL) deploy $(ON_PORT) $(ARGS)
+
+console: $(READY) ## a terminal to the board: PORT=...
+	@$(TOOL) console $(ON_PORT) $(ARGS)
+
+test-device: $(READY) ## tests on the board on a port, across resets: PORT=/dev/ttyUSB0, socket://host:port, ...
+	@[ -n "$(PORT)" ] || { echo "make test-device: say where the board is, PORT=/dev/ttyUSB0" >&2; exit 1; }
+	@$(BIN)/python tests/device/run.py --port $(PORT) $(ARGS)
 
 clean: ## remove what the targets made, except .venv
 	@rm -rf build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
