@@ -16,7 +16,10 @@ _ASCII = 128
 
 
 class LineInput:
-    """`echo(text)` shows what is typed, or is None; `hidden`: words after which it shows only stars."""
+    """`echo(text)` shows what is typed, or is None; `hidden`: words after which it shows only stars.
+
+    whole: whether a line is there to be taken.
+    """
 
     def __init__(self, stream, echo=None, hidden=()):
         self._stream = stream.buffer
@@ -33,13 +36,13 @@ class LineInput:
         """Take what has been typed, up to the end of a line; then nothing more until that was taken."""
         for _ in range(_AT_ONCE):
             # A stream that is closed may look readable and give nothing: no reason to go on.
-            if self._whole or not self._readable() or not self._stream.readinto(self._one):
+            if self.whole or not self._readable() or not self._stream.readinto(self._one):
                 return
             self._put(self._one[0])
 
     def take(self):
         """(text, fault) of a whole line, once; None without one. fault: why it can't be used, or ""."""
-        if not self._whole:
+        if not self.whole:
             return None
         text, fault = "", self._fault
         try:
@@ -51,12 +54,12 @@ class LineInput:
 
     def shown(self):
         """What of the line stands on the screen."""
-        return "" if self._whole else "".join([self._sign(at) for at in range(self._length)])
+        return "" if self.whole else "".join([self._sign(at) for at in range(self._length)])
 
     def _begin(self):
         self._length = 0
         self._fault = ""
-        self._whole = False
+        self.whole = False
         self._secret_from = None
 
     def _readable(self):
@@ -70,7 +73,7 @@ class LineInput:
         if byte in (_CR, _LF):
             if self._length and not second:
                 self._echo("\n")
-                self._whole = True
+                self.whole = True
             elif not second:
                 self._begin()
         elif byte == _CTRL_U:

@@ -10,10 +10,9 @@ import time
 from keeper import release
 from keeper.errors import CommandError, KeeperError, NetError
 from keeper.slots import state_name
-from keeper.state import Store, entries
+from keeper.state import entries
+from thermometer import networks
 
-SECRETS = ("provision", "wifi")  # what is typed behind these isn't shown
-_NETWORKS = "networks"
 _NETWORKS_LIMIT = 8
 _KEY_LENGTHS = range(8, 64)
 
@@ -28,7 +27,6 @@ class StationCommands:
         self._slots = slots
         self._lifecycle = lifecycle
         self._wifi = wifi
-        self._store = Store("wifi")
         self._release = _version_in(slots.running)
 
     def table(self):
@@ -116,7 +114,7 @@ class StationCommands:
         """List, add or forget networks; one that the board is on stays up until it is lost."""
         if len(words) > 2:
             raise CommandError('too many words; a name or key with spaces stands in "quotes"')
-        known = networks()
+        known = networks.load()
         if not words:
             names = [network["ssid"] for network in known if isinstance(network.get("ssid"), str)]
             return [("networks", names)]
@@ -164,15 +162,9 @@ class StationCommands:
         return self._lifecycle
 
     def _keep(self, changed):
-        self._store.save(_NETWORKS, changed)
+        networks.save(changed)
         if self._wifi:
             self._wifi.use(changed)
-
-
-def networks():
-    """The Wi-Fi networks that NVS holds; what form each has is for `wifi` to judge."""
-    found = Store("wifi").load(_NETWORKS)
-    return [network for network in found if isinstance(network, dict)] if isinstance(found, list) else []
 
 
 def _expect(words, least, most):

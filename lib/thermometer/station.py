@@ -8,13 +8,12 @@ import sys
 import time
 
 from keeper import console, device, identity
-from keeper.commands import Commands
 from keeper.console import say
 from keeper.errors import KeeperError
 from keeper.lineinput import LineInput
 from keeper.slots import Slots
+from thermometer import networks
 from thermometer.clock import Clock, Uptime
-from thermometer.commands import SECRETS, StationCommands, networks
 from thermometer.settings import settings_from
 from thermometer.wifi import Wifi
 
@@ -23,6 +22,7 @@ _WATCHDOG_MS = 60_000  # longer than a name look-up that fails, the longest wait
 _TRIAL_MS = 10 * 60_000
 _STEADY_MS = 5 * 60_000  # a start that lasts so long is no part of a crash loop
 _STEP_MS = 100
+SECRETS = ("provision", "wifi")  # what is typed behind these commands isn't shown
 
 
 class Station:
@@ -34,6 +34,7 @@ class Station:
         self._trial_deadline_ms = None
         self._lifecycle = None
         self._wifi = None
+        self._commands = None
         self._steady = False
         self._told_why = False
         board.start_watchdog(_WATCHDOG_MS)
@@ -51,8 +52,6 @@ class Station:
         """Settle after the boot; without an identity there is nothing to activate."""
         if self.identity:
             self._join()
-        self._asked = StationCommands(self, self._board, self._slots, self._lifecycle, self._wifi)
-        self._commands = Commands(self._typed, self._asked.table())
 
     def _join(self):
         self._wifi = Wifi(self._board.wlan, _networks(), self.pulse, say)
@@ -74,9 +73,8 @@ class Station:
     def step(self):
         """One turn: at most one exchange with the server, then a short wait."""
         self.pulse()
-        self._commands.step()
-        if self._asked.reset_wanted:
-            self.reset()
+        if self._typed.whole:
+            self._answer()
         if self._lifecycle and self._wifi.poll():
             self.clock.keep()
             # A certificate can't be judged without the time.
@@ -89,6 +87,23 @@ class Station:
             self._steady = True
             self._board.count_starts_anew()
         time.sleep_ms(_STEP_MS)
+
+    def _answer(self):
+        try:
+            if self._commands is None:
+                # A board that nobody types to needs the room for something else.
+                from keeper.commands import Commands
+                from thermometer.commands import StationCommands
+
+                self._asked = StationCommands(self, self._board, self._slots, self._lifecycle, self._wifi)
+                self._commands = Commands(self._typed, self._asked.table())
+        except (MemoryError, KeeperError) as error:
+            self._typed.take()
+            say("refused", str(error) or "there is not enough memory just now")
+            return
+        self._commands.step()
+        if self._asked.reset_wanted:
+            self.reset()
 
     def online(self):
         """What is to do while the server can be reached."""
@@ -149,7 +164,7 @@ class Station:
 def _networks():
     """The Wi-Fi networks that NVS holds."""
     try:
-        return networks()
+        return networks.load()
     except KeeperError as error:
         say("wifi", str(error))
         return []

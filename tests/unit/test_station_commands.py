@@ -2,7 +2,8 @@
 
 from keeper.errors import CloudError, CommandError, NetError
 from support import raises
-from thermometer.commands import SECRETS, StationCommands
+from thermometer.commands import StationCommands
+from thermometer.station import SECRETS
 
 
 class Life:
