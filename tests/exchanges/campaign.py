@@ -102,17 +102,17 @@ def harmable(clean: Outcome, name: str) -> list[int]:
 
 
 def single_harms(clean: Outcome, whole: Iterable[str] = tuple(HARMS)) -> list[Case]:
-    """Each exchange of the clean life, harmed in each way; in one that isn't in `whole`, every other exchange.
+    """Each exchange of the clean life, harmed in each way; in one that isn't in `whole`, every third exchange.
 
-    The one or the other half of the exchanges, by turns: each exchange meets half of those harms, and each kind.
+    By turns: each exchange meets a third of those harms.
     """
     return [harmed(number, name) for name in HARMS for number in places(clean, name, whole)]
 
 
 def places(clean: Outcome, name: str, whole: Iterable[str]) -> list[int]:
     """The exchanges that meet this harm."""
-    half = list(HARMS).index(name) % 2
-    return [number for number in harmable(clean, name) if name in whole or number % 2 == half]
+    third = list(HARMS).index(name) % 3
+    return [number for number in harmable(clean, name) if name in whole or number % 3 == third]
 
 
 def harmed(number: int, name: str, runtime: str = "cpython") -> Case:

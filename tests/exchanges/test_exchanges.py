@@ -19,7 +19,6 @@ from exchanges.proxy import Request
 from exchanges.report import Report, campaign, table
 from exchanges.setting import Change, Goods, Service, service
 from exchanges.worker import hasty
-from power.campaign import free_processors
 
 pytestmark = pytest.mark.timeout(900)  # the first test that looks at the campaign waits for all of it
 
@@ -131,7 +130,7 @@ def goods_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(goods_folder: Path) -> Report:
     """The campaign, lived once for all tests that look at it."""
-    return campaign(goods_folder, free_processors(), LOST)
+    return campaign(goods_folder, whole=LOST)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ class Player:
         found = ([] if lib is None else [lib]) + [ROOT / below for below in BELOW]
         path = [str(folder) for folder in found]
         if runtime == "micropython":
-            command = [str(Path(sys.executable).with_name("micropython")), "-X", "heapsize=768k"]
+            command = [str(Path(sys.executable).with_name("micropython")), "-X", "heapsize=896k"]
             environment = {**clean, "MICROPYPATH": ":".join((".frozen", *path[:-1]))}
         else:
             command = [sys.executable]

@@ -37,12 +37,6 @@ _CHUNK = 24
 _GUARDS = {guard.name: guard for guard in GUARDS}
 
 
-def free_processors() -> int:
-    """How many processes a campaign may keep busy: one fewer where other tests run beside it."""
-    processors = min(os.cpu_count() or 1, 8)
-    return max(1, processors - 1) if "PYTEST_XDIST_WORKER" in os.environ else processors
-
-
 @dataclass
 class Outcome:
     """Of a guard's lives, or of a chunk of the campaign."""
@@ -62,7 +56,7 @@ class Campaign:
         self._folder = Path(tempfile.mkdtemp(prefix="thermokeeper-power-", dir=fast if fast.is_dir() else None))
         workshop.make_keys(self._folder / "keys")
         self._pool = ProcessPoolExecutor(
-            processes or free_processors(),
+            processes or min(os.cpu_count() or 1, 8),
             multiprocessing.get_context("spawn"),
             _begin,
             (str(self._folder),),

@@ -68,7 +68,7 @@ def renew(before: Path, flash: Path, plan: Callable[[World], None]) -> int:
     world = World(networks=[])
     plan(world)
     board = Board(flash, world, "cpython", virtual_time=True, sources=(PROJECT / "lib",))
-    outcome = board.play(for_s=3, wall_s=20, max_boots=4)
+    outcome = board.play(for_s=10, wall_s=60, max_boots=4)
     table = {operation.partition for operation in board.operations}
     with flash.open("rb") as file:
         file.seek(0x3B1000)

@@ -28,7 +28,7 @@ NONSENSE = [
     (status(200, {}, b'{"id": "' + b"a" * 100_000 + b'"}'), "not more than"),
     (json_body("[" * 4000), "isn't JSON|memory"),
     (json_body("<html>Log in to the hotel's network</html>"), "isn't JSON"),
-    (json_body("[]"), "isn't a JSON object"),
+    (json_body("[]"), "isn't an object"),
     (json_body('{"id": 5}'), "no usable id"),
     (json_body('{"id": "../../v1/vendor"}'), "no usable id"),
     (cut_after(40), "closed|cut"),
