@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVICE_CODE := $(wildcard boot.py main.py) lib
-# of tests, two for each processor: many wait for a board's time to pass. Empty for one process, which a debugger needs
-PROCESSES ?= -n $(or $(shell nproc 2>/dev/null | awk '{print $$1 * 2}'),2)
+# of tests, three for two processors: many wait for a board's time to pass. Empty for one process, which a debugger needs
+PROCESSES ?= -n $(or $(shell nproc 2>/dev/null | awk '{print int($$1 * 1.5)}'),2)
 # the service that the demo tells of: gadgetkeeper or dms
 CLOUD ?= gadgetkeeper
 # options for pytest or the bench: make test ARGS="-k slots -x", make bench ARGS="--json bench.json"

@@ -25,6 +25,9 @@ pytestmark = pytest.mark.timeout(900)  # the first test that looks at the campai
 # The server has done it, and the board doesn't know.
 LOST = ("cut before the answer", "reset before the answer", "cut in the head", "stall in the head")
 
+# These come to each exchange; of the others each comes to every third, `make exchanges` has them all.
+WHOLE = (*LOST, "led away")
+
 # On MicroPython time is real: one harm after the other, each at another exchange.
 SAMPLE = (
     "cut before the answer",
@@ -130,7 +133,7 @@ def goods_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(goods_folder: Path) -> Report:
     """The campaign, lived once for all tests that look at it."""
-    return campaign(goods_folder, whole=LOST)
+    return campaign(goods_folder, whole=WHOLE)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +156,7 @@ def test_a_life_with_any_exchange_harmed_in_any_way_ends_as_the_clean_one(report
     print("\n".join(table(report)))
     assert not report.failed, report.complaint()
     lived = {name: sorted(number for number, _ in report.of(name)) for name in HARMS}
-    assert lived == {name: places(report.clean, name, LOST) for name in HARMS}
+    assert lived == {name: places(report.clean, name, WHOLE) for name in HARMS}
     in_vain = [outcome.name for _, outcome in report.lived if outcome.in_vain]
     assert not in_vain, "there was nothing to harm"
 

@@ -37,6 +37,12 @@ _CHUNK = 24
 _GUARDS = {guard.name: guard for guard in GUARDS}
 
 
+def _free_processors() -> int:
+    """How many processes may be kept busy: half as many where other tests run beside, which wait for nobody."""
+    processors = min(os.cpu_count() or 1, 8)
+    return max(1, processors // 2) if "PYTEST_XDIST_WORKER" in os.environ else processors
+
+
 @dataclass
 class Outcome:
     """Of a guard's lives, or of a chunk of the campaign."""
@@ -56,7 +62,7 @@ class Campaign:
         self._folder = Path(tempfile.mkdtemp(prefix="thermokeeper-power-", dir=fast if fast.is_dir() else None))
         workshop.make_keys(self._folder / "keys")
         self._pool = ProcessPoolExecutor(
-            processes or min(os.cpu_count() or 1, 8),
+            processes or _free_processors(),
             multiprocessing.get_context("spawn"),
             _begin,
             (str(self._folder),),

@@ -17,7 +17,7 @@ from power.campaign import NOTHING, Campaign, Outcome
 from power.guards import GUARDS, Guard
 from power.life import MOMENTS, STAGES, Cut, Verdict
 
-pytestmark = pytest.mark.timeout(900)  # of the whole campaign: the first test may wait for all that is before it
+pytestmark = pytest.mark.timeout(1800)  # of the whole campaign: the first test may wait for all that is before it
 
 MICROPYTHON_LIVES = 12
 _PAIRS, _LOSSES = 60, 20
