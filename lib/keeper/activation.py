@@ -10,6 +10,7 @@ import time
 from keeper.backoff import Backoff
 from keeper.console import say
 from keeper.errors import CloudError
+from keeper.naming import give_name
 
 # A key that held so long was dropped for a reason of its own. One that was dropped sooner is perhaps another board's
 # with the same serial: the two would take it from each other for ever, so each tries with growing pauses.
@@ -136,13 +137,7 @@ class Activation:
         self._not_before_ms = None
 
     def _rename(self):
-        try:
-            self._cloud.rename(self._name)
-            say("thing", "named %s" % self._name)
-        except CloudError as error:
-            if error.status != 400:
-                raise
-            say("thing", "keeps the name that the server gave it: %s" % error)
+        give_name(self._cloud, self._name)
         self._named_thing = self._credentials["thing"]
         self._credentials["named"] = True
         self._store.save("cloud", self._credentials)

@@ -23,7 +23,7 @@ BENCH_PROGRAM = TOOLS / "thermokeeper" / "bench" / "device"  # runs on the simul
 KEEPER_FLOORS = [
     {"console", "errors", "float64", "jsontext"},
     {"address", "backoff", "bootfiles", "checkpoint", "commands", "download", "identity", "image", "inflate"}
-    | {"jsonmember", "lineinput", "msgpack", "proof"},
+    | {"jsonmember", "lineinput", "msgpack", "naming", "proof"},
     {"patience", "release", "state", "tls", "wire"},
     {"activation", "base64stream", "head", "ledger", "policy", "slots"},
     {"installer", "response"},

@@ -8,6 +8,7 @@ This module knows the driver's verbs, not its wire.
 from keeper.clouds.dms_record import checked_code, factory_token, is_token, mark_of, sound, uuid_of
 from keeper.console import say
 from keeper.errors import CloudError
+from keeper.naming import give_name
 
 INCOMPLETE_AND_NO_TOKEN = 0
 INCOMPLETE_AND_HAVE_TOKEN = 1
@@ -102,7 +103,8 @@ class GeckoDms:
         if "wanted" in self._record or not self.active():
             self.activate(self._record.get("wanted"))
         if self._name and self._record.get("named") != self._record["thing"]:
-            self._rename()
+            give_name(self._cloud, self._name)
+            self._keep(named=self._record["thing"])
 
     def active(self):
         """Whether there is a credential to call with, and a thing to speak for."""
@@ -177,16 +179,6 @@ class GeckoDms:
         else:
             self._keep(acked=True, spent=self._factory_token and mark_of(self._factory_token))
         say("provision", "done: device %s" % self._uuid)
-
-    def _rename(self):
-        try:
-            self._cloud.rename(self._name)
-            say("thing", "named %s" % self._name)
-        except CloudError as error:
-            if error.status != 400:
-                raise
-            say("thing", "keeps the name that the server gave it: %s" % error)
-        self._keep(named=self._record["thing"])
 
     def _keep(self, **changes):
         """Store the record with the changes; a None takes the field away. Nothing has changed if that fails."""
