@@ -107,7 +107,7 @@ class Shop:
         return made
 
     def serial(self, **settings) -> str:
-        return self.vendor.add_serial(self.tag, f"S{next(_numbers)}-{self.tag}", **settings).serial_number
+        return self.vendor.add_serial(self.tag, f"S{next(_numbers):06d}-{self.tag}", **settings).serial_number
 
     def device(self, **settings) -> Device:
         return Device(self.http, self.serial(**settings)).activate()

@@ -7,7 +7,8 @@ import httpx
 import msgpack
 import pytest
 
-from thermokeeper.server.client import OwnerClient, Refused
+from thermokeeper.server.client import OwnerClient
+from thermokeeper.server.connection import Refused
 from thermokeeper.server.local import LocalServer
 
 

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from thermokeeper.server.client import OwnerClient, Refused
+from thermokeeper.server.client import OwnerClient
+from thermokeeper.server.connection import Refused
 
 
 @pytest.fixture

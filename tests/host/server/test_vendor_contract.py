@@ -3,7 +3,8 @@
 import pytest
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server.client import Refused, VendorClient
+from thermokeeper.server.client import VendorClient
+from thermokeeper.server.connection import Refused
 
 NOBODY = "0" * 32
 CALLS = [

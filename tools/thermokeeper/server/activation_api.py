@@ -1,15 +1,20 @@
-"""Activation's first half, for devices with a secret: a nonce; and whether its device has proved itself."""
+"""Activation, without a key: a nonce for a device that has a secret, its proof, and a thing with a new key."""
 
 import logging
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from thermokeeper.server import schemas
-from thermokeeper.server.context import Context, Ctx, limited, too_many_tries
-from thermokeeper.server.errors import ApiError
+from thermokeeper.server import registry, schemas
+from thermokeeper.server.context import ClientAddress, Context, Ctx, blocked, limited, too_many_tries
+from thermokeeper.server.dms_models import DmsDevice
+from thermokeeper.server.errors import ApiError, not_found
+from thermokeeper.server.fields import is_serial_number
 from thermokeeper.server.models import Serial
 from thermokeeper.server.proofs import is_right
-from thermokeeper.server.schemas import ErrorBody, document
+from thermokeeper.server.responses import TOO_MANY_TRIES, refusal
+from thermokeeper.server.rows import serial_row
+from thermokeeper.server.secrets import hashed, new_key
+from thermokeeper.server.times import now
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -20,29 +25,65 @@ router = APIRouter(prefix="/v1/provision", tags=["devices"])
     "/challenge.json",
     summary="Challenge: a nonce for the activation of a device that has a secret",
     response_model=schemas.Challenge,
-    responses={
-        400: document(ErrorBody, "malformed request"),
-        429: {
-            **document(ErrorBody, "too many tries"),
-            "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
-        },
-    },
+    responses={400: refusal("malformed request"), **TOO_MANY_TRIES},
 )
-def challenge(ctx: Ctx, request: Request, response: Response, body: schemas.ChallengeRequest) -> schemas.Challenge:
+def challenge(ctx: Ctx, client: ClientAddress, response: Response, body: schemas.ChallengeRequest) -> schemas.Challenge:
     """No key is needed, and the answer doesn't tell whether there is such a serial number."""
-    client = request.client.host if request.client else ""
-    with limited(ctx, client, proving(client, body.serial_number)):
+    with limited(ctx, client, _proving(client, body.serial_number)):
         nonce = ctx.nonces.give(body.serial_number)
     response.headers["Cache-Control"] = "no-store"
     return schemas.Challenge(nonce=nonce)
 
 
-def proving(client: str, number: str) -> str:
+@router.post(
+    "/activate.json",
+    summary="Activate: a serial number gets its thing and a new key",
+    response_model=schemas.Activation,
+    responses={
+        400: refusal("malformed request"),
+        403: refusal("blocked, or the proof is missing or wrong, or a device's of the DMS"),
+        404: refusal("no such serial number"),
+        **TOO_MANY_TRIES,
+    },
+)
+def activate(
+    ctx: Ctx, client: ClientAddress, response: Response, body: schemas.ActivationRequest
+) -> schemas.Activation:
+    """No key is needed. Every activation makes a new key and drops the old one, so that a thing has one key at most.
+
+    A serial number without a thing gets one, with a generated name such as "Thermometer 2"; a thing that is there
+    already stays as it is. A serial number that has a key for proofs needs `nonce` and `proof`; others don't, unless
+    their product demands it.
+    """
+    number = body.serial_number
+    tries = _proving(client, number) if body.proof else number
+    with limited(ctx, client, tries), ctx.database.writing() as session:
+        if not is_serial_number(number):
+            raise not_found("serial number")
+        serial = serial_row(session, number)
+        if serial.blocked:
+            raise blocked()
+        if session.get(DmsDevice, number) is not None:
+            # its uuid is no secret: without this, whoever knows it would get a key to its thing
+            raise ApiError(403, "other_service", "this device is provisioned with a token, at /dms/v1/provision")
+        _check_proof(ctx, serial, body)
+        thing = serial.thing or registry.new_thing(session, serial)
+        key = new_key()
+        thing.key_hash = hashed(key)
+        thing.last_activation_at = thing.last_seen_at = now()
+        thing.activation_count += 1
+        thing_id = thing.id
+    log.info("serial %s activated as thing %s", number, thing_id)
+    response.headers["Cache-Control"] = "no-store"
+    return schemas.Activation(api_key=key, thing_id=thing_id)
+
+
+def _proving(client: str, number: str) -> str:
     """Whose tries are counted, where a proof is given: else who knows a serial number could use up its device's."""
     return f"{client} {number}"
 
 
-def check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest) -> None:
+def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest) -> None:
     """ApiError 403 unless the device of this serial number has proved itself, or needn't."""
     if serial.proof_key is None:
         if serial.product.proof_required:

@@ -18,14 +18,13 @@ from starlette.responses import Response
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server import (
-    challenge,
+    activation_api,
     device_api,
     dms_api,
     errors,
     messagepack,
     owner_api,
     owner_dms_api,
-    schemas,
     vendor_dms_api,
     vendor_fleet_api,
     vendor_products_api,
@@ -36,6 +35,7 @@ from thermokeeper.server.context import Context, Ctx
 from thermokeeper.server.database import Database
 from thermokeeper.server.firmware import FirmwareStore
 from thermokeeper.server.ratelimit import RateLimiter
+from thermokeeper.server.responses import refusal
 from thermokeeper.server.settings import Limits, Settings
 
 _UPLOAD = re.compile(r"/v1/vendor/versions/[^/]*/firmware\.bin")
@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
         strict_content_type=False,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
-        responses={"default": schemas.document(schemas.ErrorBody, "any other refusal (404, 405, 413, 500, 503)")},
+        responses={"default": refusal("any other refusal (404, 405, 413, 500, 503)")},
     )
     app.state.context = Context(
         settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate)
@@ -91,9 +91,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
     vendor_side = (vendor_versions_api, vendor_products_api, vendor_fleet_api, vendor_dms_api)
-    app.include_router(challenge.router)
-    app.include_router(device_api.activation)
-    for module in (device_api, dms_api, *vendor_side, owner_api, owner_dms_api):
+    for module in (activation_api, device_api, dms_api, *vendor_side, owner_api, owner_dms_api):
         app.include_router(module.router)
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]

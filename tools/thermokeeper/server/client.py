@@ -1,105 +1,24 @@
 """The vendor's and the owner's calls from Python; the command, the demo and the tests use them.
 
-Whatever goes wrong is a ToolError with one line; a refusal of the server is a `Refused`, with its status and code.
+What goes wrong is a ToolError, a refusal of the server a `connection.Refused`.
 """
 
-import re
-import ssl
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
-
-import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from typing import Any, BinaryIO, TypeVar
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server import dms_schemas, schemas
+from thermokeeper.server.connection import Connection, request, segment
+from thermokeeper.server.fields import is_id
 
-_TIMEOUT = httpx.Timeout(30, connect=5)
 _UPLOAD_BLOCK_BYTES = 64 * 1024
-_PAGE = 1000
-_ID = re.compile(schemas.ID_PATTERN[1:-1])
 
-Answer = TypeVar("Answer")
 Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner)
 
 
-class Refused(ToolError):
-    """The server refused: `status` is the HTTP status, `code` its own word."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(f"the server refuses: {message} ({status} {code})")
-        self.status = status
-        self.code = code
-
-
-class _Client:
-    def __init__(self, url: str, header: str, token: str, ca: Path | None) -> None:
-        try:
-            # redirects aren't followed
-            verify = _trusted(url, ca)
-            self._http = httpx.Client(base_url=url, headers={header: token}, timeout=_TIMEOUT, verify=verify)
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise ToolError(f"the server's address or the token is not one: {error}") from None
-        self.url = url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-    def _call(self, kind: type[Answer] | Any, method: str, path: str, body: object = None, **options: Any) -> Answer:
-        """The answer as `kind`; None for 204. A pydantic model as body goes as JSON, without what wasn't set."""
-        if isinstance(body, BaseModel):
-            options["json"] = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        try:
-            response = self._http.request(method, path, **options)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise ToolError(f"{self.url} is no server's address; it looks like http://127.0.0.1:8210") from None
-        except httpx.TimeoutException:
-            raise ToolError(f"the server at {self.url} does not answer in time") from None
-        except httpx.TransportError as error:
-            if (fault := _certificate_fault(error)) is not None:
-                raise ToolError(f"the server at {self.url} isn't trusted ({fault}); give its CA with --ca") from None
-            reason = str(error) or type(error).__name__
-            hint = "start one with `thermokeeper server run`, or name it with --server"
-            raise ToolError(f"no server at {self.url} ({reason}); {hint}") from None
-        if response.is_success:
-            try:
-                return TypeAdapter(kind).validate_json(response.content or b"null")
-            except ValidationError:
-                raise ToolError(f"what answers at {self.url} is not a Thermokeeper server of this version") from None
-        try:
-            refusal = schemas.ErrorBody.model_validate_json(response.content).error
-        except ValidationError:
-            raise ToolError(
-                f"what answers at {self.url} is not a Thermokeeper server ({response.status_code})"
-            ) from None
-        raise Refused(response.status_code, refusal.code, refusal.message)
-
-    def _pages(self, kind: type[BaseModel], path: str, limit: int | None, **query: str | None) -> Iterator[Any]:
-        """The items of all pages, up to `limit`."""
-        params: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
-        left = limit
-        while left is None or left > 0:
-            params["limit"] = _PAGE if left is None else min(left, _PAGE)
-            page: schemas.Page[Any] = self._call(schemas.Page[kind], "GET", path, params=params)  # type: ignore[valid-type]
-            yield from page.items
-            left = None if left is None else left - len(page.items)
-            if page.next is None:
-                return
-            params["after"] = page.next
-
-
-class VendorClient(_Client):
+class VendorClient(Connection):
     """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
     ca: file with the certificates to trust for https, in place of the system's.
@@ -111,7 +30,7 @@ class VendorClient(_Client):
     # templates and versions
 
     def create_template(self, name: str, description: str = "") -> schemas.Template:
-        body = _request(schemas.TemplateRequest, name=name, description=description)
+        body = request(schemas.TemplateRequest, name=name, description=description)
         return self._call(schemas.Template, "POST", "/v1/vendor/templates.json", body)
 
     def templates(self) -> list[schemas.Template]:
@@ -137,7 +56,7 @@ class VendorClient(_Client):
         update_automatic: bool = False,
     ) -> schemas.Version:
         template_id = self.template(template).id
-        body = _request(
+        body = request(
             schemas.VersionRequest,
             name=name,
             description=description,
@@ -153,7 +72,7 @@ class VendorClient(_Client):
         return self._call(list[schemas.Version], "GET", f"/v1/vendor/templates/{template_id}/versions.json")
 
     def version(self, name_or_id: str) -> schemas.Version:
-        if _ID.fullmatch(name_or_id):
+        if is_id(name_or_id):
             return self._call(schemas.Version, "GET", f"/v1/vendor/versions/{name_or_id}.json")
         template, slash, name = name_or_id.rpartition("/")
         if not slash:
@@ -162,7 +81,7 @@ class VendorClient(_Client):
 
     def change_version(self, version: str, **changes: Any) -> schemas.Version:
         """`changes`: description, update_performed_by_thing, update_to_version (an id or None), update_automatic."""
-        body = _request(schemas.VersionChange, **changes)
+        body = request(schemas.VersionChange, **changes)
         return self._call(schemas.Version, "PATCH", f"/v1/vendor/versions/{self.version(version).id}.json", body)
 
     def upload_firmware(self, version: str, firmware: Path | bytes) -> schemas.Version:
@@ -188,7 +107,7 @@ class VendorClient(_Client):
     def create_product(
         self, code: str, name: str, default_template: str, *, proof_required: bool = False
     ) -> schemas.Product:
-        body = _request(
+        body = request(
             schemas.ProductRequest,
             code=code,
             name=name,
@@ -201,8 +120,8 @@ class VendorClient(_Client):
         return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
 
     def change_product(self, code: str, *, proof_required: bool) -> schemas.Product:
-        body = _request(schemas.ProductChange, proof_required=proof_required)
-        return self._call(schemas.Product, "PATCH", f"/v1/vendor/products/{_segment(code)}.json", body)
+        body = request(schemas.ProductChange, proof_required=proof_required)
+        return self._call(schemas.Product, "PATCH", f"/v1/vendor/products/{segment(code)}.json", body)
 
     def add_serial(
         self,
@@ -213,9 +132,9 @@ class VendorClient(_Client):
         proof_key: str | None = None,
     ) -> schemas.Serial:
         """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex."""
-        path = f"/v1/vendor/products/{_segment(product)}/serials.json"
-        request = self._serial_request(number, template, target_version)
-        return self._call(schemas.Serial, "POST", path, _with_key(request, number, proof_key))
+        path = f"/v1/vendor/products/{segment(product)}/serials.json"
+        wanted = self._serial_request(number, template, target_version)
+        return self._call(schemas.Serial, "POST", path, _with_key(wanted, number, proof_key))
 
     def add_serials(
         self,
@@ -229,13 +148,13 @@ class VendorClient(_Client):
         keys = proof_keys or {}
         common = self._serial_request(numbers[0], template, target_version)
         wanted = [_with_key(common, number, keys.get(number)) for number in numbers]
-        body = _request(schemas.SerialBatch, serials=wanted)
-        path = f"/v1/vendor/products/{_segment(product)}/serials/batch.json"
+        body = request(schemas.SerialBatch, serials=wanted)
+        path = f"/v1/vendor/products/{segment(product)}/serials/batch.json"
         added: schemas.Added = self._call(schemas.Added, "POST", path, body)
         return added.added
 
     def _serial_request(self, number: str, template: str | None, target: str | None) -> schemas.SerialRequest:
-        return _request(
+        return request(
             schemas.SerialRequest,
             serial_number=number,
             template=self.template(template).id if template else None,
@@ -243,12 +162,10 @@ class VendorClient(_Client):
         )
 
     def serials(self, product: str, status: str | None = None, limit: int | None = None) -> Iterator[schemas.Serial]:
-        return self._pages(
-            schemas.Serial, f"/v1/vendor/products/{_segment(product)}/serials.json", limit, status=status
-        )
+        return self._pages(schemas.Serial, f"/v1/vendor/products/{segment(product)}/serials.json", limit, status=status)
 
     def serial(self, number: str) -> schemas.Serial:
-        return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{_segment(number)}.json")
+        return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{segment(number)}.json")
 
     def change_serial(self, number: str, **changes: str | None) -> schemas.Serial:
         """`changes`: template and target_version, each an id or name; proof_key. None takes the serial's own away."""
@@ -257,14 +174,14 @@ class VendorClient(_Client):
             if value is not None and name != "proof_key":
                 value = self.template(value).id if name == "template" else self.version(value).id
             found[name] = value
-        body = _request(schemas.SerialChange, **found)
-        return self._call(schemas.Serial, "PATCH", f"/v1/vendor/serials/{_segment(number)}.json", body)
+        body = request(schemas.SerialChange, **found)
+        return self._call(schemas.Serial, "PATCH", f"/v1/vendor/serials/{segment(number)}.json", body)
 
     def block(self, number: str) -> schemas.Serial:
-        return self._call(schemas.Serial, "POST", f"/v1/vendor/serials/{_segment(number)}/block.json")
+        return self._call(schemas.Serial, "POST", f"/v1/vendor/serials/{segment(number)}/block.json")
 
     def unblock(self, number: str) -> schemas.Serial:
-        return self._call(schemas.Serial, "POST", f"/v1/vendor/serials/{_segment(number)}/unblock.json")
+        return self._call(schemas.Serial, "POST", f"/v1/vendor/serials/{segment(number)}/unblock.json")
 
     # things and owners
 
@@ -282,7 +199,7 @@ class VendorClient(_Client):
         return self._pages(schemas.Datapoint, path, limit, event=event)
 
     def _thing_id(self, id_or_serial: str) -> str:
-        if _ID.fullmatch(id_or_serial):
+        if is_id(id_or_serial):
             return id_or_serial
         thing_id = self.serial(id_or_serial).thing
         if thing_id is None:
@@ -290,7 +207,7 @@ class VendorClient(_Client):
         return thing_id
 
     def create_owner(self, name: str) -> schemas.NewOwner:
-        return self._call(schemas.NewOwner, "POST", "/v1/vendor/owners.json", _request(schemas.OwnerRequest, name=name))
+        return self._call(schemas.NewOwner, "POST", "/v1/vendor/owners.json", request(schemas.OwnerRequest, name=name))
 
     def owners(self) -> list[schemas.Owner]:
         return self._call(list[schemas.Owner], "GET", "/v1/vendor/owners.json")
@@ -301,7 +218,7 @@ class VendorClient(_Client):
         self, name: str | None = None, *, uuid: str | None = None, uses: int = 1, expires: datetime | None = None
     ) -> dms_schemas.NewDmsToken:
         """A token for so many devices, or for the one with that uuid."""
-        body = _request(dms_schemas.DmsTokenRequest, name=name, uuid=uuid, uses=uses, expires=expires)
+        body = request(dms_schemas.DmsTokenRequest, name=name, uuid=uuid, uses=uses, expires=expires)
         return self._call(dms_schemas.NewDmsToken, "POST", "/v1/vendor/dms/tokens.json", body)
 
     def dms_tokens(self, limit: int | None = None) -> Iterator[dms_schemas.DmsToken]:
@@ -309,13 +226,13 @@ class VendorClient(_Client):
         return self._pages(dms_schemas.DmsToken, "/v1/vendor/dms/tokens.json", limit)
 
     def revoke_dms_token(self, token_id: str) -> dms_schemas.DmsToken:
-        return self._call(dms_schemas.DmsToken, "POST", f"/v1/vendor/dms/tokens/{_segment(token_id)}/revoke.json")
+        return self._call(dms_schemas.DmsToken, "POST", f"/v1/vendor/dms/tokens/{segment(token_id)}/revoke.json")
 
     def dms_devices(self, limit: int | None = None) -> Iterator[dms_schemas.DmsDevice]:
         return self._pages(dms_schemas.DmsDevice, "/v1/vendor/dms/devices.json", limit)
 
     def dms_device(self, uuid: str) -> dms_schemas.DmsDevice:
-        return self._call(dms_schemas.DmsDevice, "GET", f"/v1/vendor/dms/devices/{_segment(uuid)}.json")
+        return self._call(dms_schemas.DmsDevice, "GET", f"/v1/vendor/dms/devices/{segment(uuid)}.json")
 
     def access(self, owner: str) -> list[dms_schemas.ProductAccess]:
         """The products that an owner has access to."""
@@ -323,44 +240,44 @@ class VendorClient(_Client):
         return self._call(list[dms_schemas.ProductAccess], "GET", path)
 
     def grant_access(self, owner: str, product: str) -> list[dms_schemas.ProductAccess]:
-        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{_segment(product)}.json"
+        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{segment(product)}.json"
         return self._call(list[dms_schemas.ProductAccess], "PUT", path)
 
     def withdraw_access(self, owner: str, product: str) -> list[dms_schemas.ProductAccess]:
-        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{_segment(product)}.json"
+        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{segment(product)}.json"
         return self._call(list[dms_schemas.ProductAccess], "DELETE", path)
 
     def _owner_id(self, name_or_id: str) -> str:
-        return name_or_id if _ID.fullmatch(name_or_id) else _pick("owner", name_or_id, self.owners()).id
+        return name_or_id if is_id(name_or_id) else _pick("owner", name_or_id, self.owners()).id
 
     def audit(self, subject: str | None = None, limit: int | None = None) -> Iterator[dms_schemas.AuditLine]:
         """Last first."""
         return self._pages(dms_schemas.AuditLine, "/v1/vendor/audit.json", limit, subject=subject)
 
 
-class OwnerClient(_Client):
+class OwnerClient(Connection):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 
     def claim(self, number: str, name: str | None = None) -> schemas.OwnedThing:
-        body = _request(schemas.ClaimRequest, serial_number=number, name=name)
+        body = request(schemas.ClaimRequest, serial_number=number, name=name)
         return self._call(schemas.OwnedThing, "POST", "/v1/owner/claims.json", body)
 
     def things(self, limit: int | None = None) -> Iterator[schemas.OwnedThing]:
         return self._pages(schemas.OwnedThing, "/v1/owner/things.json", limit)
 
     def thing(self, thing_id: str) -> schemas.OwnedThing:
-        return self._call(schemas.OwnedThing, "GET", f"/v1/owner/things/{_segment(thing_id)}.json")
+        return self._call(schemas.OwnedThing, "GET", f"/v1/owner/things/{segment(thing_id)}.json")
 
     def datapoints(
         self, thing_id: str, event: str | None = None, limit: int | None = None
     ) -> Iterator[schemas.Datapoint]:
         """Last arrived first."""
-        path = f"/v1/owner/things/{_segment(thing_id)}/datapoints.json"
+        path = f"/v1/owner/things/{segment(thing_id)}/datapoints.json"
         return self._pages(schemas.Datapoint, path, limit, event=event)
 
     def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
-        body = _request(dms_schemas.DmsClaimRequest, uuid=uuid)
+        body = request(dms_schemas.DmsClaimRequest, uuid=uuid)
         return self._call(dms_schemas.OwnedDmsDevice, "POST", "/v1/owner/dms/claims.json", body)
 
     def devices(self, limit: int | None = None) -> Iterator[dms_schemas.OwnedDmsDevice]:
@@ -370,23 +287,10 @@ class OwnerClient(_Client):
         return self._call(list[dms_schemas.ProductAccess], "GET", "/v1/owner/products.json")
 
 
-Request = TypeVar("Request", bound=BaseModel)
-
-
-def _request(kind: type[Request], **members: Any) -> Request:
-    """A checked request; what is wrong with it is known before anything is sent."""
-    try:
-        return kind(**members)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = " ".join(str(part) for part in fault["loc"])
-        raise ToolError(f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
-
-
-def _with_key(request: schemas.SerialRequest, number: str, key: str | None) -> schemas.SerialRequest:
+def _with_key(other: schemas.SerialRequest, number: str, key: str | None) -> schemas.SerialRequest:
     """The same request for another serial number, with its key."""
     changes = {"serial_number": number} | ({"proof_key": key} if key else {})
-    return _request(schemas.SerialRequest, **{**request.model_dump(exclude_unset=True), **changes})
+    return request(schemas.SerialRequest, **{**other.model_dump(exclude_unset=True), **changes})
 
 
 def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
@@ -395,36 +299,6 @@ def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
             return item
     names = ", ".join(item.name for item in found[:10]) or "none"
     raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
-
-
-def _trusted(url: str, ca: Path | None) -> ssl.SSLContext | bool:
-    """What httpx is to verify with. Plain http needs no certificates, and loading them takes longer than a call."""
-    if url.lower().startswith("http://"):
-        return False
-    if ca is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except ssl.SSLError:
-        raise ToolError(f"{ca} isn't the certificate of a CA in PEM form") from None
-    except OSError as error:
-        raise ToolError(f"{ca} can't be read: {error.strerror}") from None
-
-
-def _certificate_fault(error: BaseException | None) -> str | None:
-    """Why the server's certificate was refused, if that is what went wrong."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_message or "its certificate is refused"
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _segment(text: str) -> str:
-    """One segment of a path, from what a person gave."""
-    if not re.fullmatch(schemas.WORD_PATTERN[1:-1], text):
-        raise ToolError(f"{text!r} has characters that it can't have, or too many")
-    return text
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

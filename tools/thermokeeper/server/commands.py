@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server.catalog_commands import product, serial, template, version
 from thermokeeper.server.command_support import DEFAULT_PORT, FILE, default_data
 from thermokeeper.server.dms_commands import dms
 from thermokeeper.server.fleet_commands import owner, thing
+from thermokeeper.server.products_commands import product, serial
+from thermokeeper.server.versions_commands import template, version
 
 
 @click.group()

@@ -8,12 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from thermokeeper.server.database import Database
 from thermokeeper.server.errors import ApiError, not_found, unauthorized
 from thermokeeper.server.firmware import FirmwareStore
-from thermokeeper.server.models import Owner, Serial, Thing
+from thermokeeper.server.models import Owner, Thing
 from thermokeeper.server.proofs import Nonces
 from thermokeeper.server.ratelimit import RateLimiter
 from thermokeeper.server.secrets import hashed, matches
@@ -40,6 +39,13 @@ def context(request: Request) -> Context:
 
 
 Ctx = Annotated[Context, Depends(context)]
+
+
+def client_address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+ClientAddress = Annotated[str, Depends(client_address)]
 
 _device_header = APIKeyHeader(
     name="X-ApiKey", scheme_name="device", description="apiKey of the last activation", auto_error=False
@@ -122,18 +128,3 @@ def too_many_tries(wait_s: int) -> ApiError:
 
 def blocked() -> ApiError:
     return ApiError(403, "serial_blocked", "this serial number is blocked; ask the vendor")
-
-
-def thing_row(session: Session, thing_id: str) -> Thing:
-    """The thing, locked for what follows (where the database locks rows)."""
-    thing = session.scalar(select(Thing).where(Thing.id == thing_id).with_for_update())
-    if thing is None:
-        raise not_found("thing")
-    return thing
-
-
-def serial_row(session: Session, number: str) -> Serial:
-    serial = session.scalar(select(Serial).where(Serial.number == number).with_for_update())
-    if serial is None:
-        raise not_found("serial number")
-    return serial

@@ -4,47 +4,38 @@ import json
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from thermokeeper.server import dms_provisioning, dms_schemas, dms_standing, registry, schemas
-from thermokeeper.server.context import Ctx, blocked, limited, thing_row
-from thermokeeper.server.device_api import (
-    BINARY,
-    CONDITIONS,
-    confirm_version,
-    find_version,
-    send_firmware,
-    store_property,
-    take_points,
-)
-from thermokeeper.server.dms_common import ActivatedThing, CallingDevice, body_of, packed
-from thermokeeper.server.errors import conflict, not_found
+from thermokeeper.server.context import ClientAddress, Ctx, blocked, limited
+from thermokeeper.server.dms_common import ActivatedThing, CallingDevice, body_of, not_activated, packed
+from thermokeeper.server.downloads import CONDITIONS, download_responses, send_firmware
+from thermokeeper.server.errors import not_found
 from thermokeeper.server.messagepack import MessagePackResponse
 from thermokeeper.server.models import Thing, Version
-from thermokeeper.server.schemas import ErrorBody, document
+from thermokeeper.server.responses import TOO_MANY_TRIES, refusals_of
+from thermokeeper.server.rows import find_version, thing_row
 from thermokeeper.server.secrets import hashed
 from thermokeeper.server.streaming import FileResponse
+from thermokeeper.server.things import Word, confirm_version, store_property, take_points
 
 log = logging.getLogger("thermokeeper.server")
 
 _FAILURE_LIMIT = 300  # characters
-_REFUSALS = {
-    400: "malformed request",
-    401: "credential missing or wrong",
-    403: "the device is blocked",
-    404: "no such version",
-    409: "the device is not activated",
-    413: "too many points, or too long a body",
-    415: "the body is not MessagePack by its Content-Type",
-}
+_refusals = refusals_of(
+    {
+        400: "malformed request",
+        401: "credential missing or wrong",
+        403: "the device is blocked",
+        404: "no such version",
+        409: "the device is not activated",
+        413: "too many points, or too long a body",
+        415: "the body is not MessagePack by its Content-Type",
+    }
+)
 _NONE = {"description": "done"}
 
 router = APIRouter(prefix="/dms/v1", tags=["dms"], default_response_class=MessagePackResponse)
-
-
-def _refusals(*statuses: int, **other: str) -> schemas.Responses:
-    """Refusals of a call for the page at /docs; `other` replaces descriptions: `s404="..."`."""
-    return {status: document(ErrorBody, other.get(f"s{status}", _REFUSALS[status])) for status in statuses}
 
 
 # -- provisioning and activation ---------------------------------------------------------------------------------------
@@ -61,15 +52,12 @@ def _refusals(*statuses: int, **other: str) -> schemas.Responses:
             s403="the token is unknown, revoked, expired or for another device; or the device needs one of its own",
             s409="the token is spent: acknowledged by this device, or all its uses taken by others",
         ),
-        429: {
-            **document(ErrorBody, "too many tries"),
-            "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
-        },
+        **TOO_MANY_TRIES,
     },
 )
 def dms_provision(
     ctx: Ctx,
-    request: Request,
+    client: ClientAddress,
     response: Response,
     body: Annotated[dms_schemas.DmsProvisionRequest, packed(dms_schemas.DmsProvisionRequest)],
 ) -> dms_schemas.DmsProvisioned:
@@ -79,7 +67,6 @@ def dms_provision(
     A device that has acknowledged is provisioned again only with a token for its uuid; the credential that it had
     stays good until the new one is used.
     """
-    client = request.client.host if request.client else ""
     # a device is counted with its token: who only knows a uuid can't hold its device up
     with limited(ctx, client, f"{hashed(body.token)} {body.uuid}"), ctx.database.writing() as session:
         token = dms_provisioning.take(session, body.token, body.uuid)
@@ -165,15 +152,8 @@ def dms_current(ctx: Ctx, thing_id: ActivatedThing) -> dms_schemas.DmsFirmware |
     "/firmware/{version_id}",
     summary="The firmware itself",
     response_class=FileResponse,
-    openapi_extra={"parameters": CONDITIONS},
-    responses={
-        200: {"description": "the whole firmware", "content": BINARY},
-        206: {"description": "the range asked for, with Content-Range", "content": BINARY},
-        304: {"description": "not modified: If-None-Match names the ETag"},
-        **_refusals(401, 403, 404, 409, s404="no such firmware for this device's product"),
-        412: document(ErrorBody, "If-Match names another ETag"),
-        416: document(ErrorBody, "no such range; Content-Range says how long the firmware is"),
-    },
+    openapi_extra=CONDITIONS,
+    responses=download_responses(_refusals(401, 403, 404, 409, s404="no such firmware for this device's product")),
 )
 def dms_firmware(ctx: Ctx, request: Request, version_id: str, thing_id: ActivatedThing) -> Response:
     """With a strong `ETag` and `Accept-Ranges`: a broken download goes on where it stopped. As in RFC 9110."""
@@ -237,7 +217,7 @@ def dms_failure(
 def dms_datapoints(
     ctx: Ctx,
     thing_id: ActivatedThing,
-    event: Annotated[str, Path(description="letters, digits, `_`, `-`, `.`; up to 64", examples=["temperature"])],
+    event: Word,
     body: Annotated[list[schemas.DatapointIn], packed(list[schemas.DatapointIn])],
 ) -> Response:
     """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once."""
@@ -266,7 +246,7 @@ def dms_rename(
 
 def _thing(found: Thing | None) -> Thing:
     if found is None:
-        raise conflict("not_activated", "the device is not activated to a product yet")
+        raise not_activated()
     return found
 
 

@@ -184,7 +184,7 @@ def _uuid(which: str) -> str:
 
     from thermokeeper.server.dms_schemas import UUID_PATTERN
     from thermokeeper.server.dms_uuid import uuid_of
-    from thermokeeper.server.schemas import is_serial_number
+    from thermokeeper.server.fields import is_serial_number
 
     if re.fullmatch(UUID_PATTERN[1:-1], which):
         return which

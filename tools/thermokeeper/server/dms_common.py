@@ -89,10 +89,14 @@ def caller(ctx: Ctx, shown: Annotated[HTTPAuthorizationCredentials | None, Secur
 CallingDevice = Annotated[Caller, Depends(caller)]
 
 
+def not_activated() -> ApiError:
+    return conflict("not_activated", "the device is not activated to a product yet")
+
+
 def activated(found: CallingDevice) -> str:
     """Id of the caller's thing. 409 if it has none."""
     if found.thing_id is None:
-        raise conflict("not_activated", "the device is not activated to a product yet")
+        raise not_activated()
     return found.thing_id
 
 

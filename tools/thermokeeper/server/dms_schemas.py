@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from thermokeeper.server.schemas import Code, Id, Message, Name, Time, VendorRequest
+from thermokeeper.server.fields import Code, Id, Name, Time
+from thermokeeper.server.schemas import Message, VendorRequest
 
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"

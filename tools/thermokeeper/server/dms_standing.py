@@ -3,17 +3,17 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from thermokeeper.server import audit, registry
+from thermokeeper.server import audit, dms_schemas, registry
 from thermokeeper.server.context import blocked
 from thermokeeper.server.dms_models import DmsDevice, ProductAccess
 from thermokeeper.server.dms_provisioning import device_row, is_blocked
-from thermokeeper.server.dms_schemas import DmsDeviceState
 from thermokeeper.server.errors import ApiError, conflict
 from thermokeeper.server.models import Owner, Product, Serial, Thing
+from thermokeeper.server.rows import clean
 from thermokeeper.server.times import now
 
 
-def state_of(session: Session, device: DmsDevice) -> DmsDeviceState:
+def state_of(session: Session, device: DmsDevice) -> dms_schemas.DmsDeviceState:
     if is_blocked(session, device.uuid):
         return "blocked"
     if device.serial_id is not None:
@@ -45,12 +45,20 @@ def claim(session: Session, device: DmsDevice, owner: Owner) -> bool:
     return True
 
 
+def access_of(session: Session, owner_id: str) -> list[dms_schemas.ProductAccess]:
+    rows = select(ProductAccess).join(ProductAccess.product).where(ProductAccess.owner_id == owner_id)
+    return [
+        dms_schemas.ProductAccess(product=row.product.code, name=row.product.name, granted=row.granted_at)
+        for row in session.scalars(rows.order_by(Product.code))
+    ]
+
+
 def activate(session: Session, uuid: str, code: str) -> Serial:
     """The device's serial, of the product with that code; made or moved if it must be. ApiError 403, 404.
 
     An activation that is repeated is not refused when the access was withdrawn since: that is for new ones.
     """
-    product = session.scalar(select(Product).where(Product.code == code.replace("\0", "\ufffd")))
+    product = session.scalar(select(Product).where(Product.code == clean(code)))
     if product is None:
         raise ApiError(404, "not_found", "there is no product with this code")
     device = device_row(session, uuid)

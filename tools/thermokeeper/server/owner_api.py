@@ -2,26 +2,28 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from thermokeeper.server import audit, dms_standing, registry, schemas
-from thermokeeper.server.context import CallingOwner, Ctx, blocked, limited, serial_row
+from thermokeeper.server.context import CallingOwner, Ctx, blocked, limited
 from thermokeeper.server.dms_provisioning import device_row
 from thermokeeper.server.errors import ApiError, conflict, not_found
+from thermokeeper.server.fields import WORD_PATTERN, is_serial_number
 from thermokeeper.server.models import Owner, Serial, Thing
-from thermokeeper.server.schemas import ErrorBody, Page, document
-from thermokeeper.server.vendor_common import After, Limit
-from thermokeeper.server.vendor_fleet_api import datapoints_page
+from thermokeeper.server.pages import After, Limit, page_of
+from thermokeeper.server.responses import Responses, document, refusal
+from thermokeeper.server.routers import BAD, owner_router
+from thermokeeper.server.rows import clean, find_thing, serial_row
+from thermokeeper.server.schemas import Page
+from thermokeeper.server.things import datapoints_page
 
-router = APIRouter(
-    prefix="/v1/owner", tags=["owners"], responses={401: document(ErrorBody, "owner token missing or wrong")}
-)
+router = owner_router()
 
-_OTHERS: schemas.Responses = {
-    403: document(ErrorBody, "the thing is another owner's, or nobody's"),
-    404: document(ErrorBody, "no such thing"),
+_OTHERS: Responses = {
+    403: refusal("the thing is another owner's, or nobody's"),
+    404: refusal("no such thing"),
 }
 
 
@@ -32,21 +34,19 @@ _OTHERS: schemas.Responses = {
     response_model=schemas.OwnedThing,
     responses={
         200: document(schemas.OwnedThing, "it was this owner's already"),
-        400: document(ErrorBody, "malformed request, or name not allowed"),
-        403: document(ErrorBody, "the serial number is blocked"),
-        404: document(ErrorBody, "no such serial number"),
-        409: document(ErrorBody, "another owner has claimed it"),
-        429: document(ErrorBody, "too many tries"),
+        400: refusal("malformed request, or name not allowed"),
+        403: refusal("the serial number is blocked"),
+        404: refusal("no such serial number"),
+        409: refusal("another owner has claimed it"),
+        429: refusal("too many tries"),
     },
 )
-def claim(
-    ctx: Ctx, request: Request, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest
-) -> schemas.OwnedThing:
+def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest) -> schemas.OwnedThing:
     """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
     for a new thing, and an existing one keeps its own."""
     number = body.serial_number
     with limited(ctx, f"owner {owner_id}", number), ctx.database.writing() as session:
-        if not schemas.is_serial_number(number):
+        if not is_serial_number(number):
             raise not_found("serial number")
         device = device_row(session, number)  # the number is a uuid then
         serial = serial_row(session, number)
@@ -75,18 +75,16 @@ def claim(
     "/things.json",
     summary="List one's things, by serial number",
     response_model=Page[schemas.OwnedThing],
-    responses={400: document(ErrorBody, "malformed request")},
+    responses=BAD,
 )
 def list_own_things(
     ctx: Ctx, owner_id: CallingOwner, after: After = None, limit: Limit = 100
 ) -> Page[schemas.OwnedThing]:
     with ctx.database.reading() as session:
         rows = select(Thing).join(Thing.serial).where(Thing.owner_id == owner_id).order_by(Serial.number)
-        if after is not None:
-            rows = rows.where(Serial.number > after.replace("\0", "\ufffd"))
-        found = list(session.scalars(rows.limit(limit + 1)))
-        items = [_json(row) for row in found[:limit]]
-        return Page(items=items, next=items[-1].serial_number if len(found) > limit else None)
+        rows = rows.where(Serial.number > (clean(after) or ""))
+        found, following = page_of(session, rows, limit, lambda row: row.serial.number)
+        return Page(items=[_json(row) for row in found], next=following)
 
 
 @router.get(
@@ -104,13 +102,13 @@ def get_own_thing(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.Ow
     "/things/{thing_id}/datapoints.json",
     summary="List the datapoints of one of one's things, last arrived first",
     response_model=Page[schemas.Datapoint],
-    responses={400: document(ErrorBody, "malformed request"), **_OTHERS},
+    responses={**BAD, **_OTHERS},
 )
 def list_own_datapoints(
     ctx: Ctx,
     owner_id: CallingOwner,
     thing_id: str,
-    event: Annotated[str | None, Query(pattern=schemas.WORD_PATTERN)] = None,
+    event: Annotated[str | None, Query(pattern=WORD_PATTERN)] = None,
     after: After = None,
     limit: Limit = 100,
 ) -> Page[schemas.Datapoint]:
@@ -119,9 +117,7 @@ def list_own_datapoints(
 
 
 def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
-    thing = session.get(Thing, thing_id) if thing_id.isalnum() else None
-    if thing is None:
-        raise not_found("thing")
+    thing = find_thing(session, thing_id)
     if thing.owner_id != owner_id:
         raise ApiError(403, "forbidden", "this thing is not yours")
     return thing

@@ -1,6 +1,6 @@
 """Calls of owners: claim a device that provisions itself, see one's devices and what they may be activated to."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -8,15 +8,14 @@ from thermokeeper.server import dms_schemas, dms_standing
 from thermokeeper.server.context import CallingOwner, Ctx, limited
 from thermokeeper.server.dms_models import DmsDevice
 from thermokeeper.server.dms_provisioning import device_row
-from thermokeeper.server.errors import not_found
 from thermokeeper.server.models import Owner
-from thermokeeper.server.schemas import ErrorBody, Page, document
-from thermokeeper.server.vendor_common import After, Limit, clean
-from thermokeeper.server.vendor_dms_api import access_of
+from thermokeeper.server.pages import After, Limit, page_of
+from thermokeeper.server.responses import document, refusal
+from thermokeeper.server.routers import BAD, owner_router
+from thermokeeper.server.rows import clean, existing
+from thermokeeper.server.schemas import Page
 
-router = APIRouter(
-    prefix="/v1/owner", tags=["owners"], responses={401: document(ErrorBody, "owner token missing or wrong")}
-)
+router = owner_router()
 
 
 @router.post(
@@ -26,11 +25,11 @@ router = APIRouter(
     response_model=dms_schemas.OwnedDmsDevice,
     responses={
         200: document(dms_schemas.OwnedDmsDevice, "it was this owner's already"),
-        400: document(ErrorBody, "malformed request"),
-        403: document(ErrorBody, "the device is blocked"),
-        404: document(ErrorBody, "no such device: it has not called yet, and has no token of its own"),
-        409: document(ErrorBody, "another owner has claimed it"),
-        429: document(ErrorBody, "too many tries"),
+        400: refusal("malformed request"),
+        403: refusal("the device is blocked"),
+        404: refusal("no such device: it has not called yet, and has no token of its own"),
+        409: refusal("another owner has claimed it"),
+        429: refusal("too many tries"),
     },
 )
 def claim_device(
@@ -38,9 +37,7 @@ def claim_device(
 ) -> dms_schemas.OwnedDmsDevice:
     """It can then be activated to the products that the owner has access to."""
     with limited(ctx, f"owner {owner_id}", body.uuid), ctx.database.writing() as session:
-        device = device_row(session, clean(body.uuid) or "")
-        if device is None:
-            raise not_found("device")
+        device = existing(device_row(session, clean(body.uuid) or ""), "device")
         owner = session.get(Owner, owner_id)
         assert owner is not None
         if not dms_standing.claim(session, device, owner):
@@ -53,16 +50,15 @@ def claim_device(
     "/dms/devices.json",
     summary="List one's devices that provision themselves, by uuid",
     response_model=Page[dms_schemas.OwnedDmsDevice],
-    responses={400: document(ErrorBody, "malformed request")},
+    responses=BAD,
 )
 def list_own_devices(
     ctx: Ctx, owner_id: CallingOwner, after: After = None, limit: Limit = 100
 ) -> Page[dms_schemas.OwnedDmsDevice]:
     with ctx.database.reading() as session:
         rows = select(DmsDevice).where(DmsDevice.owner_id == owner_id, DmsDevice.uuid > (clean(after) or ""))
-        found = list(session.scalars(rows.order_by(DmsDevice.uuid).limit(limit + 1)))
-        items = [_json(session, row) for row in found[:limit]]
-        return Page(items=items, next=items[-1].uuid if len(found) > limit else None)
+        found, following = page_of(session, rows.order_by(DmsDevice.uuid), limit, lambda row: row.uuid)
+        return Page(items=[_json(session, row) for row in found], next=following)
 
 
 @router.get(
@@ -72,7 +68,7 @@ def list_own_devices(
 )
 def list_own_products(ctx: Ctx, owner_id: CallingOwner) -> list[dms_schemas.ProductAccess]:
     with ctx.database.reading() as session:
-        return access_of(session, owner_id)
+        return dms_standing.access_of(session, owner_id)
 
 
 def _json(session: Session, row: DmsDevice) -> dms_schemas.OwnedDmsDevice:

@@ -10,13 +10,14 @@ from thermokeeper.server import audit, dms_schemas
 from thermokeeper.server.context import Ctx
 from thermokeeper.server.dms_models import AuditLine, DmsDevice, ProductAccess, ProvisioningToken, TokenUse
 from thermokeeper.server.dms_provisioning import token_state
-from thermokeeper.server.dms_standing import state_of, thing_of
-from thermokeeper.server.errors import ApiError, not_found
-from thermokeeper.server.models import Owner, Product
+from thermokeeper.server.dms_standing import access_of, state_of, thing_of
+from thermokeeper.server.errors import ApiError
+from thermokeeper.server.pages import After, Limit, no_page, page_of, row_number
+from thermokeeper.server.routers import BAD, MISSING, vendor_router
+from thermokeeper.server.rows import clean, existing, find_owner, find_product
 from thermokeeper.server.schemas import Page
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.times import now
-from thermokeeper.server.vendor_common import BAD, MISSING, After, Limit, clean, find_product, vendor_router
 
 router = vendor_router()
 
@@ -68,13 +69,12 @@ def list_dms_tokens(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[d
         if after is not None:
             last = session.get(ProvisioningToken, clean(after))
             if last is None:
-                raise _no_page()
+                raise no_page()
             same_moment = and_(ProvisioningToken.created_at == last.created_at, ProvisioningToken.id > last.id)
             rows = rows.where(or_(ProvisioningToken.created_at > last.created_at, same_moment))
-        found = list(session.scalars(rows.limit(limit + 1)))
+        found, following = page_of(session, rows, limit, lambda token: token.id)
         counts = _acknowledged(session, [token.id for token in found])
-        items = [_token_json(token, counts.get(token.id, 0)) for token in found[:limit]]
-        return Page(items=items, next=items[-1].id if len(found) > limit else None)
+        return Page(items=[_token_json(token, counts.get(token.id, 0)) for token in found], next=following)
 
 
 @router.post(
@@ -88,9 +88,7 @@ def revoke_dms_token(ctx: Ctx, token_id: str) -> dms_schemas.DmsToken:
     with another token. May be repeated."""
     with ctx.database.writing() as session:
         wanted = select(ProvisioningToken).where(ProvisioningToken.id == clean(token_id))
-        token = session.scalar(wanted.with_for_update(key_share=True))
-        if token is None:
-            raise not_found("provisioning token")
+        token = existing(session.scalar(wanted.with_for_update(key_share=True)), "provisioning token")
         if token.revoked_at is None:
             token.revoked_at = now()
             audit.note(session, audit.VENDOR, "token.revoked", token.id)
@@ -134,9 +132,8 @@ def _token_json(row: ProvisioningToken, acknowledged: int) -> dms_schemas.DmsTok
 def list_dms_devices(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[dms_schemas.DmsDevice]:
     with ctx.database.reading() as session:
         rows = select(DmsDevice).where(DmsDevice.uuid > (clean(after) or "")).order_by(DmsDevice.uuid)
-        found = list(session.scalars(rows.limit(limit + 1)))
-        items = [_device_json(session, row) for row in found[:limit]]
-        return Page(items=items, next=items[-1].uuid if len(found) > limit else None)
+        found, following = page_of(session, rows, limit, lambda row: row.uuid)
+        return Page(items=[_device_json(session, row) for row in found], next=following)
 
 
 @router.get(
@@ -147,10 +144,7 @@ def list_dms_devices(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[
 )
 def get_dms_device(ctx: Ctx, uuid: UuidInPath) -> dms_schemas.DmsDevice:
     with ctx.database.reading() as session:
-        row = session.get(DmsDevice, clean(uuid))
-        if row is None:
-            raise not_found("device")
-        return _device_json(session, row)
+        return _device_json(session, existing(session.get(DmsDevice, clean(uuid)), "device"))
 
 
 def _device_json(session: Session, row: DmsDevice) -> dms_schemas.DmsDevice:
@@ -180,7 +174,7 @@ def _device_json(session: Session, row: DmsDevice) -> dms_schemas.DmsDevice:
 )
 def list_access(ctx: Ctx, owner_id: str) -> list[dms_schemas.ProductAccess]:
     with ctx.database.reading() as session:
-        return access_of(session, _owner(session, owner_id).id)
+        return access_of(session, find_owner(session, owner_id).id)
 
 
 @router.put(
@@ -192,7 +186,7 @@ def list_access(ctx: Ctx, owner_id: str) -> list[dms_schemas.ProductAccess]:
 def grant_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.ProductAccess]:
     """Devices that the owner has claimed may then be activated to it. May be repeated."""
     with ctx.database.writing() as session:
-        owner, product = _owner(session, owner_id), find_product(session, code)
+        owner, product = find_owner(session, owner_id), find_product(session, code)
         if session.get(ProductAccess, (owner.id, product.id)) is None:
             session.add(ProductAccess(owner_id=owner.id, product_id=product.id))
             session.flush()
@@ -209,28 +203,13 @@ def grant_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.Product
 def withdraw_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.ProductAccess]:
     """Devices that are activated to it stay so; no other can be. May be repeated."""
     with ctx.database.writing() as session:
-        owner, product = _owner(session, owner_id), find_product(session, code)
+        owner, product = find_owner(session, owner_id), find_product(session, code)
         access = session.get(ProductAccess, (owner.id, product.id))
         if access is not None:
             session.delete(access)
             session.flush()
             audit.note(session, audit.VENDOR, "access.withdrawn", owner.name, f"product {product.code}")
         return access_of(session, owner.id)
-
-
-def access_of(session: Session, owner_id: str) -> list[dms_schemas.ProductAccess]:
-    rows = select(ProductAccess).join(ProductAccess.product).where(ProductAccess.owner_id == owner_id)
-    return [
-        dms_schemas.ProductAccess(product=row.product.code, name=row.product.name, granted=row.granted_at)
-        for row in session.scalars(rows.order_by(Product.code))
-    ]
-
-
-def _owner(session: Session, owner_id: str) -> Owner:
-    owner = session.get(Owner, clean(owner_id))
-    if owner is None:
-        raise not_found("owner")
-    return owner
 
 
 # -- audit -------------------------------------------------------------------------------------------------------------
@@ -254,16 +233,10 @@ def list_audit(
         if subject is not None:
             rows = rows.where(AuditLine.subject == clean(subject))
         if after is not None:
-            if not (after.isascii() and after.isdigit() and len(after) < 19):
-                raise _no_page()
-            rows = rows.where(AuditLine.id < int(after))
-        found = list(session.scalars(rows.limit(limit + 1)))
+            rows = rows.where(AuditLine.id < row_number(after))
+        found, following = page_of(session, rows, limit, lambda row: str(row.id))
         items = [
             dms_schemas.AuditLine(at=row.at, who=row.who, what=row.what, subject=row.subject, detail=row.detail)
-            for row in found[:limit]
+            for row in found
         ]
-        return Page(items=items, next=str(found[limit - 1].id) if len(found) > limit else None)
-
-
-def _no_page() -> ApiError:
-    return ApiError(400, "bad_request", "query.after: not the `next` of a page")
+        return Page(items=items, next=following)

@@ -4,16 +4,19 @@ from typing import Annotated
 
 from fastapi import Query, Response
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
 
 from thermokeeper.server import registry, schemas
 from thermokeeper.server.context import Ctx
-from thermokeeper.server.errors import ApiError, conflict
-from thermokeeper.server.models import Datapoint, Owner, Serial, Thing
+from thermokeeper.server.errors import conflict
+from thermokeeper.server.fields import WORD_PATTERN
+from thermokeeper.server.models import Owner, Serial, Thing
+from thermokeeper.server.pages import After, Limit, page_of
+from thermokeeper.server.routers import BAD, CLASH, MISSING, vendor_router
+from thermokeeper.server.rows import clean, find_thing
 from thermokeeper.server.schemas import Page
 from thermokeeper.server.secrets import hashed, new_key
+from thermokeeper.server.things import datapoints_page
 from thermokeeper.server.times import now
-from thermokeeper.server.vendor_common import BAD, CLASH, MISSING, After, Limit, clean, find_thing, vendor_router
 
 router = vendor_router()
 
@@ -29,9 +32,8 @@ router = vendor_router()
 def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Thing]:
     with ctx.database.reading() as session:
         rows = select(Thing).join(Thing.serial).where(Serial.number > (clean(after) or "")).order_by(Serial.number)
-        found = list(session.scalars(rows.limit(limit + 1)))
-        items = [_thing_json(row) for row in found[:limit]]
-        return Page(items=items, next=items[-1].serial_number if len(found) > limit else None)
+        found, following = page_of(session, rows, limit, lambda row: row.serial.number)
+        return Page(items=[_thing_json(row) for row in found], next=following)
 
 
 @router.get(
@@ -54,27 +56,12 @@ def get_thing(ctx: Ctx, thing_id: str) -> schemas.Thing:
 def list_datapoints(
     ctx: Ctx,
     thing_id: str,
-    event: Annotated[str | None, Query(pattern=schemas.WORD_PATTERN)] = None,
+    event: Annotated[str | None, Query(pattern=WORD_PATTERN)] = None,
     after: After = None,
     limit: Limit = 100,
 ) -> Page[schemas.Datapoint]:
     with ctx.database.reading() as session:
         return datapoints_page(session, find_thing(session, thing_id), event, after, limit)
-
-
-def datapoints_page(
-    session: Session, thing: Thing, event: str | None, after: str | None, limit: int
-) -> Page[schemas.Datapoint]:
-    rows = select(Datapoint).where(Datapoint.thing_id == thing.id).order_by(Datapoint.id.desc())
-    if event is not None:
-        rows = rows.where(Datapoint.event == event)
-    if after is not None:
-        if not (after.isascii() and after.isdigit() and len(after) < 19):
-            raise ApiError(400, "bad_request", "query.after: not the `next` of a page")
-        rows = rows.where(Datapoint.id < int(after))
-    found = list(session.scalars(rows.limit(limit + 1)))
-    items = [schemas.Datapoint(event=row.event, value=row.value, at=row.at, arrived=row.arrived_at) for row in found]
-    return Page(items=items[:limit], next=str(found[limit - 1].id) if len(found) > limit else None)
 
 
 # -- owners ------------------------------------------------------------------------------------------------------------

@@ -1,32 +1,33 @@
 """Calls of the vendor: products and their serial numbers."""
 
+from typing import Annotated
+
+from fastapi import Path
 from sqlalchemy import exists, insert, select
 from sqlalchemy.orm import Session
 
 from thermokeeper.server import registry, schemas
-from thermokeeper.server.context import Ctx, serial_row
+from thermokeeper.server.context import Ctx
 from thermokeeper.server.errors import ApiError, conflict
 from thermokeeper.server.models import Product, Serial, Thing
+from thermokeeper.server.pages import After, Limit, page_of
 from thermokeeper.server.proofs import key_id
-from thermokeeper.server.schemas import ErrorBody, Page, document
-from thermokeeper.server.secrets import new_id
-from thermokeeper.server.vendor_common import (
-    BAD,
-    CLASH,
-    MISSING,
-    After,
-    Limit,
-    SerialInPath,
+from thermokeeper.server.responses import refusal
+from thermokeeper.server.routers import BAD, CLASH, MISSING, vendor_router
+from thermokeeper.server.rows import (
     check_has_firmware,
     clean,
     find_product,
-    find_serial,
     find_template,
     find_version_of,
-    vendor_router,
+    serial_row,
 )
+from thermokeeper.server.schemas import Page
+from thermokeeper.server.secrets import new_id
 
 router = vendor_router()
+
+SerialInPath = Annotated[str, Path(alias="number", examples=["THERM00000000000001"])]
 
 
 @router.post(
@@ -93,7 +94,7 @@ def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Seri
     summary="Add many serial numbers to a product: all or none",
     status_code=201,
     response_model=schemas.Added,
-    responses={**BAD, **MISSING, **CLASH, 413: document(ErrorBody, "too many in one call")},
+    responses={**BAD, **MISSING, **CLASH, 413: refusal("too many in one call")},
 )
 def add_serials(ctx: Ctx, code: str, body: schemas.SerialBatch) -> schemas.Added:
     limit = ctx.settings.limits.serials_per_call
@@ -145,27 +146,27 @@ def list_serials(
             rows = rows.where(Serial.blocked)
         elif status is not None:
             rows = rows.where(~Serial.blocked, activated if status == "active" else ~activated)
-        found = list(session.scalars(rows.where(Serial.number > (clean(after) or "")).limit(limit + 1)))
-        items = [_serial_json(row) for row in found[:limit]]
-        return Page(items=items, next=items[-1].serial_number if len(found) > limit else None)
+        rows = rows.where(Serial.number > (clean(after) or ""))
+        found, following = page_of(session, rows, limit, lambda row: row.number)
+        return Page(items=[_serial_json(row) for row in found], next=following)
 
 
 @router.get("/serials/{number}.json", summary="Get a serial number", response_model=schemas.Serial, responses=MISSING)
 def get_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     with ctx.database.reading() as session:
-        return _serial_json(find_serial(session, number))
+        return _serial_json(serial_row(session, number))
 
 
 @router.patch(
     "/serials/{number}.json",
     summary="Give a serial number a template or a target version of its own, or another key for proofs",
     response_model=schemas.Serial,
-    responses={**BAD, **MISSING, 409: document(ErrorBody, "the version is of another template, or has no firmware")},
+    responses={**BAD, **MISSING, 409: refusal("the version is of another template, or has no firmware")},
 )
 def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) -> schemas.Serial:
     """What is left out stays; null takes the serial number's own away again."""
     with ctx.database.writing() as session:
-        serial = find_serial(session, number)
+        serial = serial_row(session, number)
         if "template" in body.model_fields_set:
             serial.own_template = find_template(session, body.template) if body.template else None
         template = registry.template_of(serial)
@@ -204,7 +205,7 @@ def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 
 def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
     with ctx.database.writing() as session:
-        serial = find_serial(session, number)
+        serial = serial_row(session, number)
         serial.blocked = blocked
         return _serial_json(serial)
 

@@ -6,20 +6,13 @@ from starlette.concurrency import run_in_threadpool
 
 from thermokeeper.server import registry, schemas
 from thermokeeper.server.context import Ctx
+from thermokeeper.server.downloads import BINARY
 from thermokeeper.server.errors import conflict, not_found
 from thermokeeper.server.firmware import Received
 from thermokeeper.server.models import Serial, Template, Thing, Version
-from thermokeeper.server.schemas import ErrorBody, document
-from thermokeeper.server.vendor_common import (
-    BAD,
-    CLASH,
-    MISSING,
-    check_has_firmware,
-    find_template,
-    find_version,
-    find_version_of,
-    vendor_router,
-)
+from thermokeeper.server.responses import refusal
+from thermokeeper.server.routers import BAD, CLASH, MISSING, vendor_router
+from thermokeeper.server.rows import check_has_firmware, find_template, find_version, find_version_of
 
 router = vendor_router()
 
@@ -174,17 +167,12 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
     summary="Upload the firmware of a version",
     response_model=schemas.Version,
     responses={
-        400: document(ErrorBody, "empty, or a damaged release file"),
+        400: refusal("empty, or a damaged release file"),
         **MISSING,
-        409: document(ErrorBody, "the version has another firmware already: make a new version"),
-        413: document(ErrorBody, "too large"),
+        409: refusal("the version has another firmware already: make a new version"),
+        413: refusal("too large"),
     },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
+    openapi_extra={"requestBody": {"required": True, "content": BINARY}},
 )
 async def upload_firmware(ctx: Ctx, request: Request, version_id: str) -> schemas.Version:
     """The body is the file as it is. The same file again changes nothing; another one is refused.
@@ -221,7 +209,7 @@ def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Ver
     "/versions/{version_id}/publish.json",
     summary="Publish a version: devices of its template should run it",
     response_model=schemas.Template,
-    responses={**MISSING, 409: document(ErrorBody, "a prototype, or a version without firmware")},
+    responses={**MISSING, 409: refusal("a prototype, or a version without firmware")},
 )
 def publish(ctx: Ctx, version_id: str) -> schemas.Template:
     with ctx.database.writing() as session:
