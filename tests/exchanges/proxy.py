@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from plain_http import read_request
+
 LIMIT_S = 30
 _BLOCK = 65536
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -231,20 +233,8 @@ class Proxy:
 
 
 def _read(board: socket.socket) -> Request | None:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = board.recv(_BLOCK)
-        if not piece:
-            return None
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    while len(body) < int(headers.get("content-length", "0")):
-        piece = board.recv(_BLOCK)
-        if not piece:
-            return None
-        body += piece
-        data += piece
-    method, path, _ = lines[0].split(" ", 2)
-    return Request(method, path, headers, data, body)
+    found = read_request(board)
+    if found is None:
+        return None
+    method, path, _ = found.line.split(" ", 2)
+    return Request(method, path, found.headers, found.raw, found.body)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from release_support import write_test_key
 from scenarios.kit import CPYTHON, MICROPYTHON, Company, Foundry, Life, Runtime
 from thermokeeper.server.schemas import Version
 
@@ -19,13 +18,7 @@ Founded = Callable[[Runtime, bool], tuple[Path, dict[str, Version]]]
 @pytest.fixture(scope="session")
 def foundry(tmp_path_factory: pytest.TempPathFactory) -> Foundry:
     """Releases and images, made once."""
-
-    def make_key(path: Path) -> None:
-        private, public = write_test_key(path.parent)
-        private.rename(path)
-        public.rename(path.with_suffix(".pub.pem"))
-
-    return Foundry(tmp_path_factory.mktemp("foundry"), make_key)
+    return Foundry(tmp_path_factory.mktemp("foundry"))
 
 
 @pytest.fixture(params=[MICROPYTHON, CPYTHON], ids=lambda runtime: runtime.name)

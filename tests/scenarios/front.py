@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from plain_http import read_request
+
 LIMIT_S = 30
 _BLOCK = 16384
 
@@ -249,19 +251,5 @@ class Front:
 
 
 def _read(board: socket.socket) -> Request | None:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = board.recv(_BLOCK)
-        if not piece:
-            return None
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
-    while len(body) < int(headers.get("content-length", "0")):
-        piece = board.recv(_BLOCK)
-        if not piece:
-            return None
-        body += piece
-        data += piece
-    return Request(lines[0].rsplit(" ", 1)[0], headers, data)
+    found = read_request(board)
+    return found and Request(found.line.rsplit(" ", 1)[0], found.headers, found.raw)

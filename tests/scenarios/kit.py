@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 
 import images
+from release_support import write_test_key
 from scenarios.front import Front
 from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT, Workshop
@@ -104,9 +105,8 @@ IN_VIRTUAL_TIME = pytest.mark.parametrize("runtime", [CPYTHON], ids=lambda it: i
 class Foundry:
     """Makes releases and flash images, each once in a test run. The application image in them is a small fake."""
 
-    def __init__(self, folder: Path, make_key: Callable[[Path], None]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._make_key = make_key
         self._count = 0
         self._release = functools.cache(self._make_release)
         self.flash = functools.cache(self._flash)
@@ -134,7 +134,9 @@ class Foundry:
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
-        self._make_key(folder / "signing-key.pem")
+        private, public = write_test_key(folder)
+        private.rename(folder / "signing-key.pem")
+        public.rename(folder / "signing-key.pub.pem")
         return Workshop(folder, firmware, source)
 
     def _firmware(self, size: int) -> Path:
@@ -352,9 +354,9 @@ class Life:
     def change_nvs(self, change: Callable[[Callable[[str], Any]], None]) -> None:
         """Let `change` work on NVS: it is given what opens a namespace, like esp32.NVS."""
         with self.flash.open("r+b", buffering=0) as file:
-            board, esp32 = open_flash(file)
+            board, shim = open_flash(file)
             board.tell = lambda line: None
-            change(esp32.NVS)
+            change(shim["esp32"].NVS)
 
     def read(self, label: str) -> bytes:
         """The bytes of a partition."""

@@ -8,6 +8,7 @@ import json
 import struct
 
 import esp32
+from _simota import valid_image
 
 from keeper.identity import Identity
 from support_flash import otadata_entry
@@ -118,4 +119,4 @@ def _is_application(file, address):
         file.seek(at)
         file.readinto(buffer)
 
-    return esp32.valid_image(read, address, SLOT_SIZE)
+    return valid_image(read, address, SLOT_SIZE)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from esp32_mock_bootloader import server as mock
 
-from release_support import write_test_key
 from scenarios.kit import MICROPYTHON, SERIAL, Foundry
 from thermokeeper import factory_record
 from thermokeeper.board.link import Link
@@ -104,13 +103,7 @@ class Bench:
 @pytest.fixture(scope="session")
 def foundry(tmp_path_factory: pytest.TempPathFactory) -> Foundry:
     """Releases and images, made once."""
-
-    def make_key(path: Path) -> None:
-        private, public = write_test_key(path.parent)
-        private.rename(path)
-        public.rename(path.with_suffix(".pub.pem"))
-
-    return Foundry(tmp_path_factory.mktemp("foundry"), make_key)
+    return Foundry(tmp_path_factory.mktemp("foundry"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from fake_flash import NEW, otadata_entry
 from release_support import tool
 from scenarios.kit import MICROPYTHON
 from thermokeeper.board import deploy
@@ -190,6 +191,28 @@ def test_a_file_that_does_not_compile_stops_nothing(bench, lib):
     with pytest.raises(ToolError, match=r"thermometer/app.py doesn't compile"):
         tool("deploy", "--port", bench.port.path, "--lib", lib)
     bench.says("tk: reading", seen)
+
+
+def test_a_release_on_trial_is_not_disturbed(bench, flash, lib):
+    bench.off()
+    data = bytearray(flash.read_bytes())
+    part = table_for("4MiB")["otadata"]
+    entry = otadata_entry(1, NEW)
+    data[part.offset : part.offset + part.size] = entry + b"\xff" * (part.size - len(entry))
+    flash.write_bytes(data)
+    change(lib / "thermometer/app.py", "def run():\n", "def run():\n    print('tk: mine: one')\n")
+    again = type(bench)(flash)
+    try:
+        again.says("runs release 1.0.0, on trial")
+        again.says("tk: reading")
+        seen = len(again.events)
+        with pytest.raises(ToolError, match="is on trial; deploy when it has been confirmed"):
+            tool("deploy", "--port", again.port.path, "--lib", lib)
+        again.says("runs release 1.0.0, on trial", seen)
+        again.says("tk: reading", seen)
+        assert deployed(flash) == {}
+    finally:
+        again.close()
 
 
 def test_a_board_without_a_release_is_refused(bench, flash, lib):

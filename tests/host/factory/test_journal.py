@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from thermokeeper.errors import ToolError
-from thermokeeper.factory.journal import STEPS, BatchDone, Journal, Plan
+from thermokeeper.factory.journal import BatchDone, Journal
 from thermokeeper.factory.serials import from_pattern
+from thermokeeper.factory.units import STEPS, Plan
 
 PLAN = Plan("thermometer", "gadgetkeeper", "https://things.example.com", "4MiB", "https://x.example/{serial}", "T", "x")
 PATTERN = "S{:d}"

@@ -36,7 +36,7 @@ class Flash:
 
         with self.path.open("r+b", buffering=0) as file:
             board = shim["_sim"].attach(shim["_sim"].Board(file, lambda line: None, end, lambda: settings, ""))
-            return bootloader.select(board, shim["esp32"])
+            return bootloader.select(board, shim["_simota"])
 
     def entries(self) -> list[tuple[int, int]]:
         data = self.path.read_bytes()

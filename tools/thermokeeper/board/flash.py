@@ -1,7 +1,8 @@
 """A whole flash image onto the board on a port, by esptool: the right chip and size first, then written and compared.
 
 The image is what `thermokeeper image build` makes. esptool shows its progress, and has the chip compare the MD5 of
-what is in flash with that of the image.
+what is in flash with that of the image. It works in this process, for the one board that a person looks at; for
+several at once, each with its silent esptool, there is `factory.ports`.
 """
 
 from __future__ import annotations

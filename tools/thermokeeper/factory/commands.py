@@ -1,18 +1,18 @@
 """`thermokeeper factory`: new, register, run, status, labels, scrap, forget."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from thermokeeper.errors import ToolError
+from thermokeeper.factory.units import STEPS, Unit
 from thermokeeper.image.partitions import FLASH_SIZES
 from thermokeeper.release.files import PROJECT, write_bytes
 from thermokeeper.server.command_support import print_json, vendor_call
 
 if TYPE_CHECKING:
-    from thermokeeper.factory.journal import Journal, Plan, Seed, Unit
+    from thermokeeper.factory.journal import Journal
     from thermokeeper.server.client import VendorClient
 
 _PATH = click.Path(path_type=Path)
@@ -56,9 +56,9 @@ def factory() -> None:
 @click.option("--pattern", help="Form of the serial numbers, like THERM{:014d}.")
 @click.option("--count", type=click.IntRange(1, 100_000), help="How many, with --pattern.")
 @click.option("--start", type=click.IntRange(0), help="Number of the first.  [the next after those given]")
-@click.option("--csv", "csv_path", type=_PATH, help="CSV in place of a pattern: serial, token, wifi, settings.")
+@click.option("--csv", type=_PATH, help="CSV in place of a pattern: serial, token, wifi, settings.")
 @click.option("--firmware", required=True, type=_PATH, help="MicroPython's whole firmware file.")
-@click.option("--release", "release_path", required=True, type=_PATH, help="Signed release file: goes into slot 0.")
+@click.option("--release", required=True, type=_PATH, help="Signed release file: goes into slot 0.")
 @click.option("--trust", type=_PATH, multiple=True, help="Public key that must have signed the release; repeat it.")
 @click.option("--server", required=True, help="Where the boards activate: https://HOST[:PORT].")
 @click.option("--service", default="gadgetkeeper", show_default=True, help="The service that the server speaks.")
@@ -76,71 +76,16 @@ def factory() -> None:
 @click.option("--title", help="First line of a label.  [the product]")
 @click.option("--expect", default=r"^tk: reading: ", show_default=True, help="Pattern of the line a good board says.")
 @_FOLDER
-def new(
-    batch: str,
-    pattern: str | None,
-    count: int | None,
-    start: int | None,
-    csv_path: Path | None,
-    firmware: Path,
-    release_path: Path,
-    trust: tuple[Path, ...],
-    server: str,
-    service: str,
-    plain_http: bool,
-    ca: Path | None,
-    product: str | None,
-    wifi: str | None,
-    token_file: Path | None,
-    members: tuple[str, ...],
-    flash_size: str,
-    vfs: Path,
-    claim_url: str,
-    title: str | None,
-    expect: str,
-    folder: Path,
-) -> None:
+def new(batch: str, folder: Path, **options: Any) -> None:
     """Make the batch BATCH: its serial numbers, each with a secret of its own. All of it is made, or nothing.
 
     No serial number is ever given twice, whatever the batch. What the boards are made of is copied into the factory's
     folder. Secrets are only there, and in the boards.
     """
-    from thermokeeper.factory import serials, stock
-    from thermokeeper.factory.journal import Journal, Plan
-    from thermokeeper.factory.lock import alone
-    from thermokeeper.release import authority
+    from thermokeeper.factory.batch import Order, make
 
-    if (pattern is None) == (csv_path is None) or (count is None) != (pattern is None):
-        raise ToolError("which serial numbers? give --pattern and --count, or --csv")
-    _check_name(batch)
-    _check_pattern(expect)
-    found = stock.checked_release(release_path, trust)
-    fields = dict(_setting(text) for text in members)
-    if plain_http:
-        fields["plain_http"] = True
-    if ca:
-        fields["ca"] = authority.for_record(ca)
-    product = product or found.manifest.product
-    plan = Plan(product, service, server, flash_size, claim_url, title or product, expect, fields)
-    token = serials.read_token_file(token_file) if token_file else None
-    with alone(folder, "new"):
-        journal = Journal(folder)
-        journal.check_new(batch)
-        if pattern is not None and count is not None:
-            serials.check_pattern(pattern)
-            first = journal.next_number(pattern) if start is None else start
-            seeds = list(serials.from_pattern(pattern, first, count, token))
-        else:
-            assert csv_path is not None
-            seeds = list(serials.from_csv(csv_path, token))
-        made = _check(plan, seeds, wifi)
-        place = folder / "batches" / batch
-        stock.put_by(place, firmware, release_path, vfs)
-        of = stock.Stock(place, plan)
-        for seed in made:
-            of.record(seed)  # each has to be one that a board would accept
-        amount = journal.add_batch(batch, plan, made)
-    click.echo(f"{batch}: {amount} serial numbers, {made[0].serial} to {made[-1].serial}")
+    made = make(folder, batch, Order(**options))
+    click.echo(f"{batch}: {len(made)} serial numbers, {made[0].serial} to {made[-1].serial}")
     click.echo(f"next: thermokeeper factory register {batch}")
 
 
@@ -295,59 +240,14 @@ def _journal(folder: Path) -> "Journal":
     return Journal(folder)
 
 
-def _check(plan: "Plan", seeds: "list[Seed]", wifi: str | None) -> "list[Seed]":
-    """The seeds with what the batch gives them; ToolError for what no label or board could bear."""
-    import dataclasses
-
-    from thermokeeper.factory import label
-    from thermokeeper.image.nvs import parse_network
-
-    if wifi:
-        parse_network(wifi)
-    if not seeds:
-        raise ToolError("a batch needs at least one serial number")
-    for seed in seeds:
-        label.claim_url(plan.claim_url, seed.serial)
-    longest = max((seed.serial for seed in seeds), key=len)
-    label.svg(label.Label(plan.title, longest, plan.claim_url.format(serial=longest)))
-    return [dataclasses.replace(seed, wifi=seed.wifi or wifi) for seed in seeds]
-
-
-def _check_name(batch: str) -> None:
-    from thermokeeper.server.schemas import is_serial_number
-
-    if not is_serial_number(batch):  # it becomes the name of a folder
-        raise ToolError(f"{batch!r} can't be a batch's name: letters, digits, - _ and .")
-
-
-def _check_pattern(expect: str) -> None:
-    try:
-        re.compile(expect)
-    except re.error as error:
-        raise ToolError(f"--expect: not a regular expression: {error}") from None
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    from thermokeeper.factory.serials import value_of
-
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier() or name in ("secret", "token"):
-        raise ToolError(f"--set {text}: should look like period_s=10")
-    return name, value_of(value)
-
-
 def _counts(journal: "Journal", batch: str) -> dict[str, int]:
     """Step -> how many serial numbers are so far."""
-    from thermokeeper.factory.journal import STEPS
-
     found = journal.steps_of(batch).values()
     return {step: sum(step in steps for steps in found) for step in STEPS}
 
 
-def _state(unit: "Unit", steps: dict[str, str]) -> str:
+def _state(unit: Unit, steps: dict[str, str]) -> str:
     """The last step that is done, and whether the server knows of it."""
-    from thermokeeper.factory.journal import STEPS
-
     if unit.scrapped:
         return f"scrapped: {unit.scrapped}"
     last = [step for step in STEPS if step in steps and step != "registered"][-1]

@@ -11,17 +11,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from thermokeeper.errors import ToolError
+from thermokeeper.factory.units import NEEDS, STEPS, Plan, Seed, Unit
 from thermokeeper.server.times import format_time, now
 
 FILE = "journal.db"
-# in this order, but for `registered`, which only `made` has to precede
-STEPS = ("made", "registered", "flashed", "verified", "tested", "labelled")
-_NEEDS = {"registered": "made", "flashed": "made", "verified": "flashed", "tested": "verified", "labelled": "tested"}
 _PLAIN = ("serial", "secret", "pattern", "number", "token", "wifi")  # columns that are a Seed's fields as they stand
 _BUSY_TIMEOUT_S = 30
 _SCHEMA_VERSION = 1
@@ -37,42 +35,6 @@ CREATE TABLE troubles (
     id INTEGER PRIMARY KEY, serial TEXT NOT NULL REFERENCES units, step TEXT NOT NULL, at TEXT NOT NULL,
     reason TEXT NOT NULL);
 """
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all boards of a batch have in common; `members`: what else is in each factory record."""
-
-    product: str
-    service: str
-    server: str
-    flash_size: str
-    claim_url: str
-    title: str
-    expect: str
-    members: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Seed:
-    """A unit that isn't in the journal yet. What is secret isn't shown."""
-
-    serial: str
-    secret: str = field(repr=False)
-    pattern: str | None = None
-    number: int | None = None
-    token: str | None = field(default=None, repr=False)
-    members: dict[str, Any] = field(default_factory=dict)
-    wifi: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class Unit(Seed):
-    """One serial number. mac: of the board that has it, or None."""
-
-    batch: str = ""
-    mac: str | None = None
-    scrapped: str | None = None
 
 
 class BatchDone(ToolError):
@@ -101,8 +63,8 @@ class Journal:
 
     # batches
 
-    def add_batch(self, batch: str, plan: Plan, seeds: Iterable[Seed]) -> int:
-        """Make a batch, all of it or nothing; ToolError if a serial number was given before. How many there are."""
+    def add_batch(self, batch: str, plan: Plan, seeds: Iterable[Seed]) -> None:
+        """Make a batch, all of it or nothing; ToolError if a serial number was given before."""
         with self._changing() as db:
             _check_new(db, batch)
             at = format_time(now())
@@ -125,7 +87,6 @@ class Journal:
                 db.execute("INSERT INTO steps VALUES (?, 'made', ?)", (seed.serial, at))
             if not count:
                 raise ToolError("a batch needs at least one serial number")
-            return count
 
     def check_new(self, name: str) -> None:
         """ToolError if there is a batch of this name."""
@@ -214,8 +175,8 @@ class Journal:
         """This step is done; said again it changes nothing."""
         with self._changing() as db:
             done = _steps(db, serial)
-            if _NEEDS[step] not in done:
-                raise RuntimeError(f"{serial} can't be {step}: it isn't {_NEEDS[step]}")
+            if NEEDS[step] not in done:
+                raise RuntimeError(f"{serial} can't be {step}: it isn't {NEEDS[step]}")
             db.execute("INSERT OR IGNORE INTO steps VALUES (?, ?, ?)", (serial, step, format_time(now())))
 
     def take_back(self, serial: str, step: str, reason: str) -> None:
@@ -224,7 +185,7 @@ class Journal:
             gone: str | None = step
             while gone is not None:
                 db.execute("DELETE FROM steps WHERE serial = ? AND step = ?", (serial, gone))
-                gone = next((later for later, needed in _NEEDS.items() if needed == gone), None)
+                gone = next((later for later, needed in NEEDS.items() if needed == gone), None)
             _trouble(db, serial, step, reason)
 
     def trouble(self, serial: str, step: str, reason: str) -> None:

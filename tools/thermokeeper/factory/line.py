@@ -9,10 +9,11 @@ from pathlib import Path
 
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import label, selftest
-from thermokeeper.factory.journal import BatchDone, Journal, Unit
+from thermokeeper.factory.journal import BatchDone, Journal
 from thermokeeper.factory.lock import alone
 from thermokeeper.factory.ports import BoardPort
 from thermokeeper.factory.stock import Stock
+from thermokeeper.factory.units import Unit
 from thermokeeper.release.files import write_bytes
 
 Say = Callable[[str], None]

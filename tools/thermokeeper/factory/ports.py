@@ -13,11 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-from thermokeeper.board.port import check_port
+from thermokeeper.board.port import BAUD, check_port
 from thermokeeper.errors import ToolError
 from thermokeeper.image.builder import Piece
 
-_CONSOLE_BAUD = 115_200
 _CONNECT_LIMIT_S = 60
 _WRITE_LIMIT_S = 900
 _RESET_S = 0.1
@@ -87,7 +86,7 @@ class SerialPort:
     def _lines(self, limit_s: float) -> Iterator[str]:
         import serial
 
-        port = serial.serial_for_url(self.name, _CONSOLE_BAUD, timeout=0.2, do_not_open=True)
+        port = serial.serial_for_url(self.name, BAUD, timeout=0.2, do_not_open=True)
         port.dtr = port.rts = False  # both at rest, or opening holds the board in reset
         with closing(port):
             port.open()

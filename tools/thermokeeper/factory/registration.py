@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from keeper import identity, proof
 from keeper.clouds import dms_record
 from thermokeeper.errors import ToolError
-from thermokeeper.factory.journal import Journal, Plan, Unit
-from thermokeeper.server.client import Refused, VendorClient
+from thermokeeper.factory.journal import Journal
+from thermokeeper.factory.units import Plan, Unit
+from thermokeeper.server.client import VendorClient
+from thermokeeper.server.connection import Refused
 from thermokeeper.server.proofs import key_id
 
 _AT_ONCE = 200

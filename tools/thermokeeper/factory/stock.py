@@ -11,7 +11,7 @@ from keeper import release as release_format
 from keeper.errors import ReleaseError
 from thermokeeper import factory_record
 from thermokeeper.errors import ToolError
-from thermokeeper.factory.journal import Plan, Seed
+from thermokeeper.factory.units import Plan, Seed
 from thermokeeper.image import builder, nvs
 from thermokeeper.image.builder import Piece
 from thermokeeper.image.partitions import table_for

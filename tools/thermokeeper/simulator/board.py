@@ -5,19 +5,13 @@
 ...     print(event)
 
 The device's code runs on unix MicroPython in a process of its own with the heap of a board, or on CPython: here, fast
-and if wanted in virtual time, or in a process of its own. What happens is told as events; nothing here knows what
-the device's code is for.
+and if wanted in virtual time, or in a process of its own (`runtimes`). What happens is told as events; nothing here
+knows what the device's code is for.
 """
 
 from __future__ import annotations
 
-import os
 import queue
-import selectors
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from thermokeeper.errors import ToolError
-from thermokeeper.simulator import bootloader, shimcode, streams
+from thermokeeper.simulator import bootloader, shimcode
+from thermokeeper.simulator.runtimes import HereLife, Life, ProcessLife
 from thermokeeper.simulator.world import World
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
-CAUSES = {1: "power on", 2: "hard reset", 3: "watchdog", 4: "deep sleep", 5: "soft reset"}
 _POLL_S = 0.05
-_TABLE_END = 0x9000
 
 
 @dataclass(frozen=True)
@@ -110,12 +103,13 @@ class Board:
         self.heap_shim_bytes = 0  # what the shim itself takes of the heap
         self._lock = threading.Lock()
         self._stop: str | None = None
-        self._life: _Life | None = None
+        self._life: Life | None = None
         self._emit: Callable[[Event], None] = lambda event: None
         self._until: Callable[[Event], bool] | None = None
         self._started_s = 0.0
-        self._rtc = b""
-        self._clock: int | None = None
+        self.rtc = b""  # this and the clock outlive a reset, not a power cut
+        self.clock: int | None = None
+        self.skipped_ms = 0.0  # by virtual time, since power on
         self._partitions: list[Any] = []
 
     # use
@@ -163,9 +157,9 @@ class Board:
         self._until = until
         self._stop = None
         self._started_s = time.monotonic()
-        self._origin_s = time.time()
-        self._rtc, self._clock = b"", None
-        self._skipped_ms = 0.0  # what virtual time has skipped since power on
+        self.origin_s = time.time()
+        self.rtc, self.clock = b"", None
+        self.skipped_ms = 0.0
         limit_s = min(
             (
                 limit
@@ -175,14 +169,14 @@ class Board:
             default=None,
         )
         deadline = _Deadline(limit_s, lambda: self._halt("time")) if limit_s is not None else None
-        self._until_ms = time.monotonic_ns() // 1_000_000 + int(for_s * 1000) if self.virtual_time and for_s else None
+        self.until_ms = time.monotonic_ns() // 1_000_000 + int(for_s * 1000) if self.virtual_time and for_s else None
         try:
             self._lives(max_boots, stay_cut)
         finally:
             if deadline:
                 deadline.cancel()
             self._life = None
-        self._event(self.outcome, "")
+        self.tell(self.outcome, "")
         return self.outcome
 
     def power_off(self) -> None:
@@ -208,7 +202,7 @@ class Board:
                 end = ""
             if not end:
                 self.boots += 1
-                self._event("boot", self.slot or "")
+                self.tell("boot", self.slot or "")
                 end = self._run_life(cause)
             word, _, rest = end.partition(" ")
             if self._stop:
@@ -217,27 +211,27 @@ class Board:
             through_bootloader = True
             if end == "cut":
                 number = len(self.operations) - 1
-                self._event("cut", f"at flash operation {number}")
+                self.tell("cut", f"at flash operation {number}")
                 if stay_cut:
                     self.outcome = "cut"
                     return
                 cause = PWRON_RESET
-                self._rtc, self._clock = b"", None
+                self.rtc, self.clock = b"", None
             elif end == "reset":
-                self._event("reset", "machine.reset()")
+                self.tell("reset", "machine.reset()")
                 cause = HARD_RESET
             elif end == "soft reset":
-                self._event("reset", "soft")
+                self.tell("reset", "soft")
                 cause, through_bootloader = SOFT_RESET, False
             elif word == "deepsleep":
-                self._event("sleep", f"{rest} ms")
-                self._sleep(int(rest))
+                self.tell("sleep", f"{rest} ms")
+                self.sleep(int(rest))
                 cause = DEEPSLEEP_RESET
             elif end == "watchdog":
-                self._event("watchdog", "not fed in time")
+                self.tell("watchdog", "not fed in time")
                 cause = WDT_RESET
             elif word.startswith("panic"):
-                self._event("panic", end.partition(": ")[2])
+                self.tell("panic", end.partition(": ")[2])
                 cause = HARD_RESET
             else:
                 self.outcome = {"vfs damaged": "vfs"}.get(end, end)
@@ -251,20 +245,24 @@ class Board:
         with self.flash.open("r+b", buffering=0) as file:
             try:
                 board = sim.Board(
-                    file, self._heard, self._raise_end, lambda: self.world.settings, "", 1, len(self.operations)
+                    file, self.heard, self._raise_end, lambda: self.world.settings, "", 1, len(self.operations)
                 )
                 sim.attach(board)
                 self._partitions = board.partitions
-                chosen = bootloader.select(board, shim["esp32"])
+                chosen = bootloader.select(board, shim["_simota"])
             except PowerCut as end:
                 return str(end)
         for note in chosen.notes:
-            self._event("note", note)
+            self.tell("note", note)
         self.slot = chosen.label
         if chosen.label is None:
-            self._event("note", chosen.reason)
+            self.tell("note", chosen.reason)
             return "no-slot"
         return ""
+
+    @staticmethod
+    def _raise_end(line: str) -> None:
+        raise PowerCut(line)
 
     def _run_life(self, cause: int) -> str:
         life = self._new_life(cause)
@@ -278,24 +276,26 @@ class Board:
             with self._lock:
                 self._life = None
 
-    def _new_life(self, cause: int) -> _Life:
-        return _HereLife(self, cause) if self.runtime == "cpython" else _ProcessLife(self, cause)
+    def _new_life(self, cause: int) -> Life:
+        return HereLife(self, cause) if self.runtime == "cpython" else ProcessLife(self, cause)
 
-    def _sleep(self, duration_ms: int) -> None:
+    # for the life that runs
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the power is off, or to be."""
+        return self._stop is not None
+
+    def sleep(self, duration_ms: int) -> None:
+        """Let the board's time pass, or as much of it as there is before the power goes."""
         if self.virtual_time:
-            self._skipped_ms += duration_ms
+            self.skipped_ms += duration_ms
             return
         end_s = time.monotonic() + duration_ms / 1000 / self.speed
         while not self._stop and time.monotonic() < end_s:
             time.sleep(min(_POLL_S, max(0.0, end_s - time.monotonic())))
 
-    # what a life tells
-
-    @staticmethod
-    def _raise_end(line: str) -> None:
-        raise PowerCut(line)
-
-    def _heard(self, line: str) -> None:
+    def heard(self, line: str) -> None:
         """A line from the board's hardware."""
         word, _, rest = line.partition(" ")
         if word == "op":
@@ -308,9 +308,9 @@ class Board:
         elif word == "base":
             self.heap_shim_bytes = int(rest)
         elif word == "rtc":
-            self._rtc = bytes.fromhex(rest)
+            self.rtc = bytes.fromhex(rest)
         elif word == "clock":
-            self._clock = int(rest)
+            self.clock = int(rest)
 
     def _partition_at(self, address: int) -> str:
         for _, _, start, size, label, _ in self._partitions:
@@ -318,7 +318,8 @@ class Board:
                 return str(label)
         return ""
 
-    def _event(self, kind: str, text: str) -> None:
+    def tell(self, kind: str, text: str) -> None:
+        """Something happened: it becomes an event."""
         event = Event(kind, text, time.monotonic() - self._started_s)
         self._emit(event)
         if self._until and not self._stop and self._until(event):
@@ -343,193 +344,6 @@ class _Deadline:
 
     def cancel(self) -> None:
         self._timer.cancel()
-
-
-class _Life:
-    """From the bootloader's jump to the next reset. `run` returns how it ended."""
-
-    def __init__(self, board: Board, cause: int) -> None:
-        self.board = board
-        self.cause = cause
-
-    def run(self) -> str:
-        raise NotImplementedError
-
-    def halt(self) -> None:
-        raise NotImplementedError
-
-    def type(self, text: str) -> None:
-        raise NotImplementedError
-
-
-class _ProcessLife(_Life):
-    """A life in a process of its own, killed where a board would lose power."""
-
-    process: subprocess.Popen[bytes] | None = None
-    _halted = False
-
-    def run(self) -> str:
-        board = self.board
-        read_end, write_end = os.pipe()
-        with tempfile.NamedTemporaryFile(prefix="thermokeeper-world-") as world_file:
-            number = 0
-
-            def write_world() -> None:
-                nonlocal number
-                number += 1
-                data = board.world.encode(number)
-                os.ftruncate(world_file.fileno(), max(len(data), 1))
-                os.pwrite(world_file.fileno(), data, 0)
-
-            write_world()
-            board.world.on_change(write_world)
-            try:
-                self.process = self._start(write_end, self._environment(write_end, world_file.name))
-                os.close(write_end)
-                if self._halted:
-                    self.halt()
-                return self._listen(self.process, read_end)
-            finally:
-                board.world.forget(write_world)
-                os.close(read_end)
-                if self.process:
-                    self._kill(self.process)
-
-    def _start(self, control: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(control,),
-            env=environment,
-            cwd=tempfile.gettempdir(),
-            start_new_session=True,
-        )
-
-    def _command(self) -> list[str]:
-        if self.board.runtime == "micropython":
-            return [
-                str(shimcode.tool("micropython")),
-                "-X",
-                f"heapsize={shimcode.heap_bytes(self.board.heap)}",
-                "-m",
-                "_simstart",
-            ]
-        return [sys.executable, "-m", "thermokeeper.simulator.life"]
-
-    def _environment(self, control: int, world: str) -> dict[str, str]:
-        board = self.board
-        environment = {
-            **os.environ,
-            "TK_SIM_FLASH": str(board.flash.resolve()),
-            "TK_SIM_CONTROL": str(control),
-            "TK_SIM_WORLD": world,
-            "TK_SIM_RUNNING": board.slot or "",
-            "TK_SIM_CAUSE": str(self.cause),
-            "TK_SIM_OPERATIONS": str(len(board.operations)),
-            "TK_SIM_RTC": board._rtc.hex(),
-            "TK_SIM_CLOCK": "" if board._clock is None else str(board._clock),
-            "TK_SIM_SPEED": str(board.speed),
-            "TK_SIM_ORIGIN": str(board._origin_s),
-        }
-        if board.runtime == "micropython":
-            environment["MICROPYPATH"] = f"{shimcode.compiled_folder()}:.frozen"
-        return environment
-
-    def _listen(self, process: subprocess.Popen[bytes], control: int) -> str:
-        board = self.board
-        assert process.stdout
-        end = ""
-        console, told = bytearray(), bytearray()
-        wdt_s, fed_s = 0.0, 0.0
-        at_repl = False
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ, console)
-            selector.register(control, selectors.EVENT_READ, told)
-            while selector.get_map():
-                ready = selector.select(_POLL_S)
-                for key, _ in ready:
-                    data = os.read(key.fd, 65536)
-                    if not data:
-                        selector.unregister(key.fileobj)
-                        continue
-                    key.data.extend(data)
-                    if key.data is console:
-                        for line in _lines(console):
-                            board._event("console", line)
-                        continue
-                    for line in _lines(told):
-                        word, _, rest = line.partition(" ")
-                        if word == "wdt":
-                            wdt_s, fed_s = int(rest) / 1000 / board.speed, time.monotonic()
-                        elif word == "fed":
-                            fed_s = time.monotonic()
-                        elif word in _ENDS:
-                            end = line
-                        else:
-                            board._heard(line)
-                at_repl = end == "repl"
-                if board._stop:
-                    self._kill(process)
-                # The board tells of its feedings only every now and then.
-                elif wdt_s and not end and time.monotonic() - fed_s > wdt_s + min(0.25, wdt_s / 4) + _POLL_S:
-                    end = "watchdog"
-                    self._kill(process)
-                elif not ready and process.poll() is not None:
-                    break
-        if console:
-            board._event("console", console.decode(errors="replace"))
-        status = process.wait()
-        if at_repl and wdt_s and not board._stop:
-            # Nobody feeds the watchdog at the prompt.
-            board._sleep(int(max(0.0, fed_s + wdt_s - time.monotonic()) * 1000 * board.speed))
-            return "watchdog"
-        return end or f"panic: the interpreter ended with status {status}"
-
-    def halt(self) -> None:
-        self._halted = True
-        if self.process:
-            self._kill(self.process)
-
-    def type(self, text: str) -> None:
-        if self.process and self.process.stdin:
-            streams.feed(self.process.stdin.fileno(), text)
-
-    @staticmethod
-    def _kill(process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # gone by itself in between
-
-
-_ENDS = ("cut", "reset", "soft", "deepsleep", "panic:", "repl", "vfs", "watchdog")
-
-
-def _lines(buffer: bytearray) -> Iterator[str]:
-    """Take the whole lines out of a buffer."""
-    while (end := buffer.find(b"\n")) >= 0:
-        line = bytes(buffer[:end])
-        del buffer[: end + 1]
-        yield line.rstrip(b"\r").decode(errors="replace")
-
-
-class _HereLife(_Life):
-    """A life in this process and thread."""
-
-    def run(self) -> str:
-        from thermokeeper.simulator.sandbox import Sandbox
-
-        self._sandbox = Sandbox(self.board, self.cause)
-        return self._sandbox.run()
-
-    def halt(self) -> None:
-        self._sandbox.halt()
-
-    def type(self, text: str) -> None:
-        self._sandbox.type(text)
 
 
 def check_flash(path: Path) -> None:

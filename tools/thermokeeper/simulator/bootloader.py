@@ -36,24 +36,24 @@ class Selection:
     notes: list[str] = field(default_factory=list)
 
 
-def select(board: Any, esp32: ModuleType, write: bool = True) -> Selection:
-    """Choose the application as the bootloader does; with `write`, change otadata as it does."""
+def select(board: Any, ota: ModuleType, write: bool = True) -> Selection:
+    """Choose the application as the bootloader does; with `write`, change otadata as it does. ota: shim's `_simota`."""
     notes: list[str] = []
     apps = {entry[1] - _OTA: entry for entry in board.partitions if entry[0] == 0 and _OTA <= entry[1] < 0x20}
     for entry in board.partitions:
         if entry[0] == 0 and entry[1] == 0:
             apps[_FACTORY] = entry
     count = len([index for index in apps if index >= 0])
-    start, initial, reason = _start(board, esp32, count, _FACTORY in apps, write, notes)
+    start, initial, reason = _start(board, ota, count, _FACTORY in apps, write, notes)
     # Backwards to the factory application, then forwards: as the bootloader tries them.
     for index in [*range(start, _FACTORY - 1, -1), *range(start + 1, count)]:
         if index not in apps:
             continue
         _, _, address, size, label, _ = apps[index]
-        if _valid(board, esp32, address, size):
+        if _valid(board, ota, address, size):
             if initial and index >= 0 and write:
-                data = esp32._otadata(board)
-                esp32._write_entry(board, data, 0, index + 1, b"\xff" * 20, VALID)
+                data = ota.otadata(board)
+                ota.write_entry(board, data, 0, index + 1, b"\xff" * 20, VALID)
                 notes.append(f"otadata was blank: wrote sequence {index + 1}, valid")
             if index != start:
                 reason = f"{reason}; not bootable, so {label} instead"
@@ -63,12 +63,12 @@ def select(board: Any, esp32: ModuleType, write: bool = True) -> Selection:
 
 
 def _start(
-    board: Any, esp32: ModuleType, count: int, has_factory: bool, write: bool, notes: list[str]
+    board: Any, ota: ModuleType, count: int, has_factory: bool, write: bool, notes: list[str]
 ) -> tuple[int, bool, str]:
     """Index of the slot to try first, whether otadata is as new, and why."""
-    if esp32._otadata(board) is None:
+    if ota.otadata(board) is None:
         return _FACTORY, False, "no otadata: the factory application, or the first slot"
-    data, entries = esp32._entries(board)
+    data, entries = ota.read_entries(board)
     for sector, (sequence, state, _, label) in enumerate(entries):
         if state == PENDING_VERIFY:
             # The one trial is over, whatever ended it. The CRC is of the sequence alone and is taken over as it is.
@@ -76,12 +76,12 @@ def _start(
                 _rewrite(board, data, sector, sequence, label, ABORTED)
             entries[sector] = (sequence, ABORTED, entries[sector][2], label)
             notes.append(f"{_slot(sequence, count)} was on trial and didn't confirm itself: aborted")
-    if not any(esp32.bootable(entry) for entry in entries) or not count:
+    if not any(ota.bootable(entry) for entry in entries) or not count:
         if has_factory:
             return _FACTORY, False, "otadata names no slot: the factory application"
         initial = all(entry[0] == UNDEFINED or not entry[2] for entry in entries)
         return 0, initial, "otadata is blank" if initial else "otadata names no slot that may boot"
-    active = esp32.active_entry(entries)
+    active = ota.active_entry(entries)
     if active is None:
         return _FACTORY, False, "otadata is damaged: every slot is tried"
     sequence, state, _, label = entries[active]
@@ -97,18 +97,18 @@ def _start(
 _known: dict[bytes, bool] = {}
 
 
-def _valid(board: Any, esp32: ModuleType, address: int, size: int) -> bool:
+def _valid(board: Any, ota: ModuleType, address: int, size: int) -> bool:
     """Whether an application can be booted; the same bytes are checked once, campaigns boot them thousands of times."""
     try:
         content = bytearray(image.length(lambda offset, buffer: board.read(address + offset, buffer), size))
     except ReleaseError:
-        return bool(esp32.valid_image(board.read, address, size))
+        return bool(ota.valid_image(board.read, address, size))
     board.read(address, content)
     key = hashlib.sha256(content).digest()
     if key not in _known:
         if len(_known) > 1000:
             _known.clear()
-        _known[key] = esp32.valid_image(board.read, address, size)
+        _known[key] = ota.valid_image(board.read, address, size)
     return _known[key]
 
 

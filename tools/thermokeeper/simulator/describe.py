@@ -17,7 +17,7 @@ def describe(flash: Path) -> Iterator[str]:
     """Lines for a person."""
     check_flash(flash)
     with flash.open("rb", buffering=0) as file:
-        board, esp32 = open_flash(file)
+        board, shim = open_flash(file)
         yield f"{flash.name}: {flash.stat().st_size // 1024} KiB"
         yield ""
         yield "partitions"
@@ -25,15 +25,15 @@ def describe(flash: Path) -> Iterator[str]:
             name = _KINDS.get(kind, hex(kind))
             yield f"  {label:<10} {name:<5} {subtype:#04x}  {address:#08x}  {size // 1024:>5} KiB"
         yield ""
-        yield from _boot(board, esp32)
+        yield from _boot(board, shim["_simota"])
         for kind, subtype, address, size, label, _ in board.partitions:
             if kind == 1 and subtype == 2:
                 yield ""
                 yield from _nvs(label, _read(board, address, size))
 
 
-def open_flash(file: Any) -> tuple[Any, ModuleType]:
-    """The shim's board and `esp32` on a flash file, for reading."""
+def open_flash(file: Any) -> tuple[Any, shimcode.ShimModules]:
+    """The shim's board on a flash file, for reading, and its modules."""
     shim = shimcode.ShimModules()
     sim = shim["_sim"]
 
@@ -41,16 +41,16 @@ def open_flash(file: Any) -> tuple[Any, ModuleType]:
         raise RuntimeError(line)
 
     board = sim.attach(sim.Board(file, refuse, refuse, dict, ""))
-    return board, shim["esp32"]
+    return board, shim
 
 
-def _boot(board: Any, esp32: ModuleType) -> Iterator[str]:
+def _boot(board: Any, ota: ModuleType) -> Iterator[str]:
     yield "otadata"
-    if esp32._otadata(board) is None:
+    if ota.otadata(board) is None:
         yield "  none"
     else:
-        entries = esp32._entries(board)[1]
-        count = max(1, esp32._slot_count(board))
+        entries = ota.read_entries(board)[1]
+        count = max(1, ota.slot_count(board))
         for sector, (sequence, state, sound, _) in enumerate(entries):
             if sequence == 0xFFFFFFFF:
                 yield f"  sector {sector}: blank"
@@ -58,7 +58,7 @@ def _boot(board: Any, esp32: ModuleType) -> Iterator[str]:
             name = bootloader.STATE_NAMES.get(state, hex(state))
             slot = f"ota_{(sequence - 1) % count}"
             yield f"  sector {sector}: sequence {sequence} -> {slot}, {name}{'' if sound else ', checksum wrong'}"
-    chosen = bootloader.select(board, esp32, write=False)
+    chosen = bootloader.select(board, ota, write=False)
     yield ""
     yield f"next boot: {chosen.label or 'nothing'} ({chosen.reason})"
     for note in chosen.notes:

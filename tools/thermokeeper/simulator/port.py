@@ -22,7 +22,8 @@ import tty
 from pathlib import Path
 
 from thermokeeper.simulator import shimcode
-from thermokeeper.simulator.board import Board, _Life, _ProcessLife
+from thermokeeper.simulator.board import Board
+from thermokeeper.simulator.runtimes import Life, ProcessLife
 from thermokeeper.simulator.world import World
 
 _BLOCK = 4096
@@ -94,11 +95,11 @@ class BoardOnPort(Board):
         super().__init__(flash, world, "micropython", heap)
         self.port = port
 
-    def _new_life(self, cause: int) -> _Life:
+    def _new_life(self, cause: int) -> Life:
         return _PortLife(self, cause)
 
 
-class _PortLife(_ProcessLife):
+class _PortLife(ProcessLife):
     board: BoardOnPort
 
     def run(self) -> str:

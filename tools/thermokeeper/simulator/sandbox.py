@@ -33,7 +33,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from thermokeeper.simulator import streams
+from thermokeeper.simulator import console, streams
 from thermokeeper.simulator.filesystem import Files
 from thermokeeper.simulator.shimcode import NAMES, ShimModules
 
@@ -81,30 +81,6 @@ def _host_files(folders: tuple[Path, ...]) -> dict[bytes, str]:
     return {path.read_bytes(): str(path) for folder in folders for path in sorted(folder.rglob("*.py"))}
 
 
-class Console:
-    """`sys.stdout`: whole lines go to the runner."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._rest = ""
-        self.buffer = self
-
-    def write(self, text: Any) -> int:
-        if not isinstance(text, str):
-            text = bytes(text).decode(errors="replace")
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._say(line.rstrip("\r"))
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-    def end(self) -> None:
-        if self._rest:
-            self._say(self._rest)
-
-
 class Sandbox:
     """One life. `run` boots and returns how it ended; `halt` ends it from another thread."""
 
@@ -115,20 +91,20 @@ class Sandbox:
         sim = shim["_sim"]
         hardware = sim.Board(
             self._flash,
-            board._heard,
+            board.heard,
             self._end,
             lambda: board.world.settings,
             board.slot,
             cause,
             len(board.operations),
-            board._rtc,
-            board._clock,
+            board.rtc,
+            board.clock,
         )
         hardware.virtual = board.virtual_time
         hardware.judge = True
-        hardware.skipped_ms = board._skipped_ms
-        hardware.until_ms = board._until_ms
-        self._set_up(shim, hardware, lambda line: board._event("console", line), board.sources)
+        hardware.skipped_ms = board.skipped_ms
+        hardware.until_ms = board.until_ms
+        self._set_up(shim, hardware, lambda line: board.tell("console", line), board.sources)
 
     @classmethod
     def from_environment(cls, say: Callable[[str], None], stdin: int) -> Sandbox:
@@ -159,7 +135,7 @@ class Sandbox:
         self._interrupted = False
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
         self._say = say
-        self._console = Console(say)
+        self._console = console.Output(say)
         self._pipe = os.pipe() if stdin is None else (stdin, -1)
         self._files = Files()
         self._sources = _host_files(sources) if sources else {}
@@ -199,9 +175,9 @@ class Sandbox:
             self._leave()  # halted just as it ended by itself
         end = self._hardware.over or "off"
         if self._runner is not None:
-            self._runner._skipped_ms = self._hardware.skipped_ms
+            self._runner.skipped_ms = self._hardware.skipped_ms
             if end == "repl" and self._hardware.wdt_ms:
-                self._runner._sleep(self._hardware.wdt_ms)
+                self._runner.sleep(self._hardware.wdt_ms)
                 end = "watchdog"
         return str(end)
 
@@ -260,7 +236,7 @@ class Sandbox:
         """Feed the console's input."""
         with self._lock:
             if self._thread:
-                streams.feed(self._pipe[1], text)
+                console.feed(self._pipe[1], text)
 
     def _end(self, line: str) -> None:
         raise _LifeOver(line)
@@ -400,7 +376,7 @@ class Sandbox:
         )
 
     def _sys(self) -> ModuleType:
-        self._stdin = streams.Input(self._pipe[0])
+        self._stdin = console.Input(self._pipe[0])
 
         def leave(status: Any = 0) -> None:
             raise SystemExit(status)

@@ -12,25 +12,28 @@ from binascii import crc32
 
 from _sim import BLANK as BLANK_SECTOR
 from _sim import SECTOR, fail
+from micropython import const
 
 ACTIVE = 0xFFFFFFFE
 FULL = 0xFFFFFFFC
 FREEING = 0xFFFFFFF8
 BLANK = 0xFFFFFFFF
 CORRUPT = 0
-_ENTRIES = 126
-_FIRST = 64
-_CHUNK_MAX = 32 * (_ENTRIES - 1)
-_VERSION = 0xFE
-_EMPTY, _WRITTEN, _ERASED = 3, 2, 0
+_ENTRIES = const(126)
+_FIRST = const(64)
+_CHUNK_MAX = const(32 * (_ENTRIES - 1))
+_VERSION = const(0xFE)
+_EMPTY = const(3)
+_WRITTEN = const(2)
+_ERASED = const(0)
 
 U8, I32, OLD_BLOB, CHUNK, INDEX = 0x01, 0x14, 0x41, 0x42, 0x48
-_ANY = 0xFF
-_NO_CHUNK = 0xFF
-_ONES = 0xFFFFFFFF
+_ANY = const(0xFF)
+_NO_CHUNK = const(0xFF)
+_ONES = const(0xFFFFFFFF)
 
-_NOT_FOUND = -4354
-_NO_SPACE = -4357
+_NOT_FOUND = const(-4354)
+_NO_SPACE = const(-4357)
 
 
 class _PageFull(Exception):
