@@ -6,6 +6,7 @@ The mock knows no application, so what a board says comes from another pseudo te
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import tty
 from collections.abc import Iterator
@@ -60,9 +61,31 @@ def test_what_esptool_writes_is_what_it_reads_back(mock):
     assert port.read(0x3B0000, 8) == b"TKFACT01"
 
 
-def test_another_chip_is_refused(mock):
-    with pytest.raises(ToolError, match="ESP32"):
+def test_another_chip_is_refused(mock, monkeypatch):
+    tries = []
+    monkeypatch.setattr(SerialPort, "_run", lambda *arguments: tries.append(1) or _RUN(*arguments))
+    with pytest.raises(ToolError, match="esptool read-mac: This chip is ESP32, not ESP32-S3"):
         SerialPort(mock).identify("esp32s3")
+    assert tries == [1]
+
+
+def test_a_byte_lost_on_the_line_is_made_good_by_another_try(mock, monkeypatch):
+    lost = iter([True, False, True, True, False])
+
+    def run(port: SerialPort, limit_s: float, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        if next(lost):
+            reason = "A fatal error occurred: Packet content transfer stopped"
+            return subprocess.CompletedProcess((), 2, stdout="", stderr=reason)
+        return _RUN(port, limit_s, command, *arguments)
+
+    monkeypatch.setattr(SerialPort, "_run", run)
+    monkeypatch.setattr("thermokeeper.factory.ports.time.sleep", lambda pause_s: None)
+    port = SerialPort(mock)
+    assert port.identify("esp32") == "24:0a:c4:e2:95:26"
+    port.write([Piece("factory", 0x3B0000, b"TKFACT01".ljust(4096, b"\xff"))])
+    lost = iter([True, True, True])
+    with pytest.raises(ToolError, match="esptool read-flash: Packet content transfer stopped"):
+        port.read(0x3B0000, 8)
 
 
 def test_a_port_that_isnt_there_is_one_line():
@@ -108,3 +131,4 @@ def test_the_command_makes_a_board_and_says_so(factory, pattern, mock, monkeypat
 
 
 _lines = SerialPort._lines
+_RUN = SerialPort._run

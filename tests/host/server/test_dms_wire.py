@@ -1,5 +1,7 @@
 """MessagePack on the wire: what is taken, and that everything else gets a clear refusal, in MessagePack."""
 
+import logging
+import socket
 import struct
 
 import hypothesis
@@ -8,6 +10,7 @@ import msgpack
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from thermokeeper.server.local import LocalServer
 from thermokeeper.server.messagepack import BadMessage, unpack
 
 MEDIA_TYPE = "application/msgpack"
@@ -259,3 +262,17 @@ def test_numbers_of_every_width_are_numbers():
     ):
         assert unpack(packed) == 1
     assert unpack(b"\xca" + struct.pack(">f", 21.5)) == unpack(b"\xcb" + struct.pack(">d", 21.5)) == 21.5
+
+
+def test_a_caller_that_goes_in_the_middle_of_a_body_leaves_no_traceback(tmp_path, caplog):
+    logger = logging.getLogger("uvicorn.error")
+    head = f"POST /dms/v1/provision HTTP/1.1\r\nHost: x\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: 100\r\n\r\n"
+    with LocalServer(tmp_path) as server:
+        logger.addHandler(caplog.handler)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
+            raw.sendall(head.encode() + b"\x81\xa5token")
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(4096):
+                pass
+    logger.removeHandler(caplog.handler)  # the server has ended, with all that it had to say
+    assert caplog.records == []

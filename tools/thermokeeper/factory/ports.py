@@ -3,6 +3,7 @@
 esptool runs as a program of its own: its display is one for a whole process, and several boards are flashed at once.
 """
 
+import logging
 import re
 import subprocess
 import sys
@@ -17,11 +18,15 @@ from thermokeeper.board.port import BAUD, check_port
 from thermokeeper.errors import ToolError
 from thermokeeper.image.builder import Piece
 
+_log = logging.getLogger(__name__)
+
 _CONNECT_LIMIT_S = 60
 _WRITE_LIMIT_S = 900
 _RESET_S = 0.1
+_TRIES = 3  # each command leaves the same however often: a byte lost on the line is no reason to put a board aside
 _MAC = re.compile(r"^(?:BASE )?MAC: +((?:[0-9a-f]{2}:){5}[0-9a-f]{2})$", re.MULTILINE | re.IGNORECASE)
-_FATAL = re.compile(r"A fatal error occurred: (.+)|(?:Error|ERROR): (.+)")
+_OTHER_CHIP = "This chip is "  # how esptool's reason begins: it stays so
+_FATAL = re.compile(r"(?:Error: )?(?:A fatal error occurred|Error): (.+)", re.IGNORECASE)
 
 
 class BoardPort(Protocol):
@@ -99,21 +104,30 @@ class SerialPort:
                 yield from (line.decode(errors="replace").strip("\r") for line in lines)
 
     def _esptool(self, limit_s: float, command: str, *arguments: str) -> str:
-        line = [sys.executable, "-m", "esptool", "--chip", self._chip, "--port", self.name, "--baud", str(self._baud)]
-        line += [*self._options, "--after", "no-reset", command, *arguments]
-        try:
-            done = subprocess.run(
-                line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise ToolError(f"{self.name}: esptool {command} takes longer than {limit_s} s") from None
-        told = done.stdout + done.stderr
-        if done.returncode:
+        """What esptool says, at a later try if the first ones failed; ToolError with the last one's reason."""
+        for pause_s in range(1, _TRIES + 1):
+            try:
+                done = self._run(limit_s, command, *arguments)
+            except subprocess.TimeoutExpired:
+                raise ToolError(f"{self.name}: esptool {command} takes longer than {limit_s} s") from None
+            told = done.stdout + done.stderr
+            if done.returncode == 0:
+                return told
             # rich breaks lines where a terminal would end: the first sentence is what matters
             found = _FATAL.search(told)
-            reason = next(filter(None, found.groups())) if found else "esptool gives no reason"
-            raise ToolError(f"{self.name}: esptool {command}: {reason.strip()}")
-        return told
+            reason = found[1].strip() if found else "esptool gives no reason"
+            if reason.startswith(_OTHER_CHIP) or pause_s == _TRIES:
+                break
+            _log.warning("%s: esptool %s: %s; tried again in %d s", self.name, command, reason, pause_s)
+            time.sleep(pause_s)
+        raise ToolError(f"{self.name}: esptool {command}: {reason}")
+
+    def _run(self, limit_s: float, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "esptool", "--chip", self._chip, "--port", self.name, "--baud", str(self._baud)]
+        line += [*self._options, "--after", "no-reset", command, *arguments]
+        return subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
+        )
 
 
 def _reset(port: object) -> None:

@@ -99,8 +99,9 @@ def run(
     click.echo(f"vendor token kept in {vendor_token_file or data / TOKEN_FILE}; Ctrl-C stops")
     try:
         uvicorn.Server(config).run([listening])
-    except KeyboardInterrupt:
-        click.echo("stopped")
+    except KeyboardInterrupt:  # uvicorn passes on the signal that ended it, unless whoever started us ignores it
+        pass
+    click.echo("stopped")
 
 
 GROUPS = [server, template, version, product, serial, thing, owner, dms]
