@@ -1,6 +1,7 @@
 """What holds for every test: nothing of the person who runs it is read or changed, and random tests repeat."""
 
 import atexit
+import gc
 import json
 import os
 import tempfile
@@ -58,6 +59,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             super()._assign_work_unit(node)
 
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _garbage_of_this_file_only() -> None:
+    """Device code collects garbage as often as a board must, and each time all of this process would be searched."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

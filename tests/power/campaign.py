@@ -7,6 +7,7 @@ guard) the releases and the recorded uncut life. Each process has a service of i
 from __future__ import annotations
 
 import copy
+import gc
 import multiprocessing
 import os
 import pickle
@@ -167,6 +168,7 @@ def _set(name: str) -> tuple[Works, Story, Double, Path]:
             _sets[name] = pickle.loads(path.read_bytes())
         else:
             _sets[name] = _make(name, path)
+        gc.freeze()  # device code collects garbage as often as a board must: let it not search all this each time
     works, story = _sets[name]
     service = _services.get(name)
     if service is None:
