@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import hypothesis
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 # They keep a processor busy for minutes, with processes of their own: one after the other, while the rest runs beside.
 CAMPAIGNS = ("tests/power/", "tests/exchanges/", "tests/hostile/")
+UNMEASURED = (*CAMPAIGNS, "tests/scenarios/")
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("house")
@@ -59,6 +61,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             super()._assign_work_unit(node)
 
     return ByFile(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _measured_where_it_tells_something(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whole lives, lived by the hundred, show little of coverage that other tests don't, and took three times as long."""
+    running = coverage.Coverage.current()
+    if running is None or not request.node.nodeid.startswith(UNMEASURED):
+        yield
+        return
+    running.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # what measures the processes that a test starts
+        yield
+    running.start()
 
 
 @pytest.fixture(autouse=True, scope="module")
