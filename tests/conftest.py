@@ -65,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(autouse=True, scope="module")
 def _measured_where_it_tells_something(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whole lives, lived by the hundred, show little of coverage that other tests don't, and took three times as long."""
+    """Whole lives, lived by the hundred, add little to what other tests cover, and would take three times as long."""
     running = coverage.Coverage.current()
     if running is None or not request.node.nodeid.startswith(UNMEASURED):
         yield

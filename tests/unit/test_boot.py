@@ -1,10 +1,12 @@
 """boot.py and main.py: the running slot's release is found and mounted; whatever fails ends in a line and a reset."""
 
+import gc
 import hashlib
 import io
 import json
 import struct
 import sys
+import time
 
 from fake_flash import VALID, boot, otadata, slot_content
 from images import application
@@ -316,13 +318,25 @@ class _Machine:
         raise Over
 
 
-class _Gc:
-    @staticmethod
-    def threshold(size):
+class _Stand:
+    """In the place of a module for main.py; other threads find the real one's members behind it.
+
+    A server that runs in this process meanwhile needs that: CPython's C code imports `time` anew at each use.
+    """
+
+    def __init__(self, module):
+        self._module = module
+
+    def __getattr__(self, name):
+        return getattr(self._module, name)
+
+
+class _Gc(_Stand):
+    def threshold(self, size):
         """CPython's has another meaning."""
 
 
-class _Time:
+class _Time(_Stand):
     slept = 0
 
     def sleep_ms(self, duration_ms):
@@ -337,9 +351,9 @@ class _Module:
 
 def _start(action, safe=None, **names):
     """main.py once, to its reset; what it printed. `action`: the application's run (None: there is none in it)."""
-    lines, clock = [], _Time()
+    lines, clock = [], _Time(time)
     replaced = {"thermometer": _Module(None), "thermometer.app": _Module(action), "thermometer.safe": _Module(safe)}
-    replaced.update({"machine": _Machine, "time": clock, "gc": _Gc})
+    replaced.update({"machine": _Machine, "time": clock, "gc": _Gc(gc)})
     real = {name: sys.modules.get(name) for name in replaced}
     lent = not hasattr(sys, "print_exception")
     if lent:

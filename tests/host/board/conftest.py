@@ -12,7 +12,6 @@ from esp32_mock_bootloader import server as mock
 
 from scenarios.kit import MICROPYTHON, SERIAL, Foundry
 from thermokeeper import factory_record
-from thermokeeper.board.link import Link
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release.builder import read_release
@@ -119,14 +118,24 @@ def flash(foundry: Foundry, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench(flash: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench_with() -> Iterator[Callable[[Path], Bench]]:
+    """`bench_with(flash)`: a board on a port, up and measuring."""
+    made: list[Bench] = []
+
+    def make(flash: Path) -> Bench:
+        made.append(Bench(flash))
+        made[-1].says("tk: reading")
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+@pytest.fixture
+def bench(bench_with: Callable[[Path], Bench], flash: Path) -> Bench:
     """A board on a port, up and measuring."""
-    # the simulated board dies of a second Ctrl-C before it has seen the first
-    monkeypatch.setattr(Link, "settle_s", 1)
-    bench = Bench(flash)
-    bench.says("tk: reading")
-    yield bench
-    bench.close()
+    return bench_with(flash)
 
 
 @pytest.fixture

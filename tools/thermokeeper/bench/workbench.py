@@ -154,7 +154,7 @@ class Workbench:
                 if _FAILURE.search(line):
                     break
         finally:
-            events.close()  # type: ignore[attr-defined]  # a generator: closing it switches the board off
+            events.close()
         return Run(numbers, done_s, line)
 
     def _flash(self, vfs_files: dict[str, bytes]) -> Path:

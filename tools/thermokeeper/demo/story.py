@@ -114,7 +114,7 @@ class Story(ABC):
                 watcher.wait_for("reading", " F, between", "a reading of version 2")
                 self._wait_for_readings(watcher, self._count() + 3)
         finally:
-            events.close()  # type: ignore[attr-defined]  # a generator: closing it switches the board off
+            events.close()
         self._summary(board, watcher)
 
     def _publish(self, name: str, release: Path) -> Path:

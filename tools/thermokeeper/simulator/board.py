@@ -14,7 +14,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Board:
 
     # use
 
-    def run(self, **options: Any) -> Iterator[Event]:
+    def run(self, **options: Any) -> Generator[Event, None, None]:
         """`play` in a thread of its own; yields the events as they come. Leaving the loop switches the board off."""
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from thermokeeper.errors import ToolError
+
+if TYPE_CHECKING:
+    from thermokeeper.simulator.board import Event
 
 RUNTIMES = ("micropython", "cpython", "cpython-process")
 _RUNTIME_HELP = "What runs the device's code; cpython needs a release with sources."
@@ -30,32 +36,48 @@ def sim() -> None:
 @click.option("--world", "world_path", type=_FLASH, help="World around the board: see `sim world`. Saving it acts.")
 @click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
 @click.option("--boots", default=100, show_default=True, help="Give up after so many boots.")
-def run(flash: Path, runtime: str, heap: str, world_path: Path | None, for_s: float | None, boots: int) -> None:
+@click.option("--port", "on_port", is_flag=True, help="Put the console on a port, for `console`, `deploy` or mpremote.")
+def run(
+    flash: Path, runtime: str, heap: str, world_path: Path | None, for_s: float | None, boots: int, on_port: bool
+) -> None:
     """Run FLASH until it stops, or until Ctrl-C; what is typed goes to the board's console.
 
-    Lines of the board are printed as they come; lines that begin with `--` tell what happened to it.
-    Exit status 0 if it was switched off, 1 if it stopped by itself.
+    Lines of the board are printed as they come; lines that begin with `--` tell what happened to it, the first one
+    with --port the port's name. Exit status 0 if it was switched off, 1 if it stopped by itself.
     """
     from thermokeeper.simulator.board import Board
     from thermokeeper.simulator.world import World
 
+    if on_port and runtime != RUNTIMES[0]:
+        raise ToolError(f"--port wants --runtime {RUNTIMES[0]}: only there is a prompt behind the program")
     world = World.load(world_path) if world_path else World()
-    board = Board(flash, world, runtime=runtime, heap=heap)
     done = threading.Event()
     if world_path:
         threading.Thread(target=_follow, args=(world, world_path, done), daemon=True).start()
-    threading.Thread(target=_type, args=(board,), daemon=True).start()
-    events = board.run(for_s=for_s, max_boots=boots)
+    with contextlib.ExitStack() as cables:
+        if on_port:
+            from thermokeeper.simulator.port import BoardOnPort, Port
+
+            port = cables.enter_context(Port())
+            click.echo(f"-- port {port.path}")
+            board: Board = BoardOnPort(flash, port, world, heap)
+        else:
+            board = Board(flash, world, runtime=runtime, heap=heap)
+        threading.Thread(target=_type, args=(board,), daemon=True).start()
+        _show(board.run(for_s=for_s, max_boots=boots))
+        done.set()
+    if board.outcome not in ("off", "time"):
+        raise SystemExit(1)
+
+
+def _show(events: Generator[Event, None, None]) -> None:
+    """Print what happens, until Ctrl-C."""
     try:
         for event in events:
             click.echo(str(event))
     except KeyboardInterrupt:
-        events.close()  # type: ignore[attr-defined]
+        events.close()
         click.echo("-- off")
-    finally:
-        done.set()
-    if board.outcome not in ("off", "time"):
-        raise SystemExit(1)
 
 
 def _follow(world: object, path: Path, done: threading.Event) -> None:

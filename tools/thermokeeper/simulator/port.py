@@ -18,16 +18,20 @@ import subprocess
 import tempfile
 import termios
 import threading
+import time
 import tty
 from pathlib import Path
 
 from thermokeeper.simulator import shimcode
-from thermokeeper.simulator.board import Board
+from thermokeeper.simulator.board import SOFT_RESET, Board
 from thermokeeper.simulator.runtimes import Life, ProcessLife
 from thermokeeper.simulator.world import World
 
 _BLOCK = 4096
 _POLL_S = 0.1
+_RAW, _FRIENDLY, _INTERRUPT = b"\x01", b"\x02", b"\x03"  # Ctrl-A, Ctrl-B, Ctrl-C
+_PROMPT = b">>> "
+_INTERRUPTS_APART_S = 1.0  # unix MicroPython ends at a second Ctrl-C when it hasn't seen the first; a board doesn't
 
 
 class Port:
@@ -41,6 +45,8 @@ class Port:
         self._lock = threading.Lock()
         self._board: int | None = None
         self._last = b""
+        self._interrupted_s = 0.0
+        self.raw = False  # whether the prompt was last asked to be the raw one
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="cable", daemon=True)
         self._thread.start()
@@ -82,10 +88,18 @@ class Port:
             while not self._over.is_set():
                 if not selector.select(_POLL_S):
                     continue
-                data = os.read(self._near, _BLOCK)
-                with self._lock, contextlib.suppress(OSError):  # it was switched off just now
-                    if self._board is not None:
-                        os.write(self._board, data)
+                for typed in re.split(rb"([\x01-\x03])", os.read(self._near, _BLOCK)):
+                    self._hand_on(typed)
+
+    def _hand_on(self, typed: bytes) -> None:
+        if typed in (_RAW, _FRIENDLY):
+            self.raw = typed == _RAW
+        elif typed == _INTERRUPT:
+            time.sleep(max(0.0, self._interrupted_s + _INTERRUPTS_APART_S - time.monotonic()))
+            self._interrupted_s = time.monotonic()
+        with self._lock, contextlib.suppress(OSError):  # it was switched off just now
+            if self._board is not None:
+                os.write(self._board, typed)
 
 
 class BoardOnPort(Board):
@@ -118,6 +132,11 @@ class _PortLife(ProcessLife):
         ]
 
     def _start(self, control: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        port = self.board.port
+        soft = self.cause == SOFT_RESET
+        port.raw = port.raw and soft
+        if soft:
+            port.tell(b"MPY: soft reboot\r\n")
         console, terminal = os.openpty()
         _as_a_board_s_console(terminal)
         read_end, write_end = os.pipe()
@@ -126,26 +145,34 @@ class _PortLife(ProcessLife):
             ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(terminal), *self._command()],
             stdin=subprocess.DEVNULL,
             pass_fds=(control,),
-            env={**environment, "TERM": "dumb"},
+            env={**environment, "TERM": "dumb", "TK_SIM_RAW": "1" if port.raw else ""},
             cwd=tempfile.gettempdir(),
             start_new_session=True,
         )
         process.stdout = os.fdopen(read_end, "rb", buffering=0)
         self._console = console
-        self.board.port.attach(console)
+        port.attach(console)
         ends = (console, terminal, write_end)
-        threading.Thread(target=self._carry, args=(process, *ends), name="console", daemon=True).start()
+        threading.Thread(target=self._carry, args=(process, port.raw, *ends), name="console", daemon=True).start()
         return process
 
-    def _carry(self, process: subprocess.Popen[bytes], console: int, terminal: int, said: int) -> None:
-        """Hand on what the board says, to the port and to the runner, until it is off and all is said."""
+    def _carry(self, process: subprocess.Popen[bytes], raw: bool, console: int, terminal: int, said: int) -> None:
+        """Hand on what the board says, to the port and to the runner, until it is off and all is said.
+
+        raw: the prompt, once it is there, has to be the raw one again: a board's stays so across a soft reset.
+        """
         with selectors.DefaultSelector() as selector, contextlib.suppress(BrokenPipeError):
             selector.register(console, selectors.EVENT_READ)
+            last = b""
             while selector.select(_POLL_S) or process.poll() is None:
                 if selector.select(0):
                     data = os.read(console, _BLOCK)
                     self.board.port.tell(data)
                     os.write(said, data)
+                    last = (last + data)[-len(_PROMPT) :]
+                    if raw and last == _PROMPT:
+                        os.write(console, _RAW)
+                        raw = False
         self.board.port.detach(console)
         for number in (console, terminal, said):
             os.close(number)

@@ -1,7 +1,10 @@
 """`_simstart` for a board whose console is a terminal: when main.py is over, or was stopped, there is the prompt.
 
-Run as `micropython -i -c "import _simprompt"`. As on a board, boot.py, main.py and the prompt share their names.
+Run as `micropython -i -c "import _simprompt"`. As on a board, boot.py, main.py and the prompt share their names, and a
+soft reset at the raw prompt leads back to it without main.py: that is how mpremote begins.
 """
+
+import os
 
 import _sim
 import _simboot
@@ -11,6 +14,7 @@ import __main__
 _board = _sim.board()
 _end = _board.end
 _boot = _simboot.boot
+_raw = os.getenv("TK_SIM_RAW")
 
 
 def _end_or_prompt(line):
@@ -19,7 +23,10 @@ def _end_or_prompt(line):
 
 
 def _boot_in_main(board, Partition, vfs, os, run):
-    _boot(board, Partition, vfs, os, lambda name, scope: run(name, __main__.__dict__))
+    def run_here(name, _):
+        return _raw and name == "main.py" or run(name, __main__.__dict__)
+
+    _boot(board, Partition, vfs, os, run_here)
 
 
 _board.end = _end_or_prompt
