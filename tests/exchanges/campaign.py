@@ -18,6 +18,7 @@ from exchanges.life import Outcome
 
 ROOT = Path(__file__).parents[2]
 Case = dict[str, Any]
+_TURNS = 6
 
 
 class Stuck(Exception):
@@ -102,17 +103,17 @@ def harmable(clean: Outcome, name: str) -> list[int]:
 
 
 def single_harms(clean: Outcome, whole: Iterable[str] = tuple(HARMS)) -> list[Case]:
-    """Each exchange of the clean life, harmed in each way; in one that isn't in `whole`, every third exchange.
+    """Each exchange of the clean life, harmed in each way; in one that isn't in `whole`, every sixth exchange.
 
-    By turns: each exchange meets a third of those harms.
+    By turns: each exchange meets a sixth of those harms.
     """
     return [harmed(number, name) for name in HARMS for number in places(clean, name, whole)]
 
 
 def places(clean: Outcome, name: str, whole: Iterable[str]) -> list[int]:
     """The exchanges that meet this harm."""
-    third = list(HARMS).index(name) % 3
-    return [number for number in harmable(clean, name) if name in whole or number % 3 == third]
+    turn = list(HARMS).index(name) % _TURNS
+    return [number for number in harmable(clean, name) if name in whole or number % _TURNS == turn]
 
 
 def harmed(number: int, name: str, runtime: str = "cpython") -> Case:

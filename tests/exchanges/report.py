@@ -50,7 +50,7 @@ def campaign(
     storm_count: int = STORMS,
     on_outcome: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """All of it on CPython; the folder holds the goods. Harms that aren't in `whole` come to every third exchange."""
+    """All of it on CPython; the folder holds the goods. Harms that aren't in `whole` come to every sixth exchange."""
     began_s = time.monotonic()
     with Crew(folder, workers) as crew:
         ((_, clean),) = crew.live([{"name": "clean"}])

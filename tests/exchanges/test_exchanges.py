@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(900)  # the first test that looks at the campai
 # The server has done it, and the board doesn't know.
 LOST = ("cut before the answer", "reset before the answer", "cut in the head", "stall in the head")
 
-# These come to each exchange; of the others each comes to every third, `make exchanges` has them all.
+# These come to each exchange; of the others each comes to every sixth, `make exchanges` has them all.
 WHOLE = (*LOST, "led away")
 
 # On MicroPython time is real: one harm after the other, each at another exchange.

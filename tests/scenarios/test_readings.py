@@ -28,8 +28,8 @@ def assert_steady(life, longest=1.5):
     """The server has readings of the whole time, once each: so many periods at most between two of them."""
     shortest = 0.5
     if not life.runtime.virtual_time:
-        # A quarter of a second of a busy host is a period of this board.
-        shortest, longest = 0.1, max(longest, 2)
+        # A quarter of a second of a busy host is much of this board's period.
+        shortest, longest = 0.1, max(longest, 2) + 0.25
     gaps = life.gaps_s()
     assert gaps
     assert max(gaps) < longest * life.runtime.period_s and min(gaps) > shortest * life.runtime.period_s, gaps

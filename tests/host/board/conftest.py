@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from esp32_mock_bootloader import server as mock
 
+from mock_rom import Rom
 from scenarios.kit import MICROPYTHON, SERIAL, Foundry
 from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT
@@ -19,28 +19,6 @@ from thermokeeper.release.filesystem import unpack
 from thermokeeper.simulator.board import Event
 from thermokeeper.simulator.port import BoardOnPort, Port
 from thermokeeper.simulator.world import World
-
-
-class Rom:
-    """The bootloader in a chip's ROM, and the flash behind it."""
-
-    def __init__(self, chip: str, fills: int = 0) -> None:
-        self.flash = mock.FlashImage()
-        self.flash.data[:] = bytes([fills]) * len(self.flash.data)
-        self._terminal = mock.PtyMasterTransport.create()
-        self.path = self._terminal.client_path
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(chip,), daemon=True)
-        self._thread.start()
-
-    def _serve(self, chip: str) -> None:
-        while not self._over.is_set():
-            mock.handle_client(mock.BootloaderConnection(pty=self._terminal), self._over, chip, flash=self.flash)
-
-    def close(self) -> None:
-        self._over.set()
-        self._thread.join(10)
-        self._terminal.close()
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import tty
 from collections.abc import Iterator
 
 import pytest
-from esp32_mock_bootloader.process import start_pty
 
+from mock_rom import Rom
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.ports import SerialPort
 from thermokeeper.factory.stock import Stock
@@ -22,11 +22,10 @@ from thermokeeper.image.builder import Piece
 
 @pytest.fixture
 def mock() -> Iterator[str]:
-    """A pseudo terminal with an ESP32's bootloader and 4 MiB of flash on it."""
-    process, path = start_pty(timeout=100, chip="esp32")
-    yield path
-    process.kill()
-    process.wait()
+    """The port of an ESP32 that waits in its bootloader."""
+    rom = Rom("esp32", fills=0xFF)
+    yield rom.path
+    rom.close()
 
 
 class Says:

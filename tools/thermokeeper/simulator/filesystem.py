@@ -19,6 +19,8 @@ from littlefs.errors import LittleFSError
 
 _DIRECTORY, _FILE = 0x4000, 0x8000
 _MAGIC = b"littlefs"
+_BLOCK = 4096
+_READ_WHEN_ONLY_READ = 1024  # fewer calls into Python; what is written, too, keeps the board's own size
 
 
 class _Device(UserContext):
@@ -28,11 +30,23 @@ class _Device(UserContext):
         super().__init__(buffsize=0)
         self.device = device
         self.error: BaseException | None = None
+        self._known: dict[int, bytearray] | None = None
+
+    def remember(self) -> None:
+        """Read each block once and no more: for a file system that nobody writes while it is mounted."""
+        self._known = {}
 
     def read(self, cfg: Any, block: int, off: int, size: int) -> bytearray:
-        buffer = bytearray(size)
-        self._do(self.device.readblocks, block, buffer, off)
-        return buffer
+        if self._known is None:
+            buffer = bytearray(size)
+            self._do(self.device.readblocks, block, buffer, off)
+            return buffer
+        if block not in self._known:
+            whole = bytearray(_BLOCK)
+            if self._do(self.device.readblocks, block, whole, 0):
+                return bytearray(size)
+            self._known[block] = whole
+        return self._known[block][off : off + size]
 
     def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
         return self._do(self.device.writeblocks, block, bytes(data), off)
@@ -58,9 +72,18 @@ class VfsLfs2:
     """A mounted (or mountable) LittleFS2."""
 
     def __init__(
-        self, device: Any, readsize: int = 32, progsize: int = 32, lookahead: int = 32, mtime: bool = True
+        self,
+        device: Any,
+        readsize: int = 32,
+        progsize: int = 32,
+        lookahead: int = 32,
+        mtime: bool = True,
+        only_read: bool = False,
     ) -> None:
         self._context = _Device(device)
+        if only_read:
+            self._context.remember()
+            readsize = _READ_WHEN_ONLY_READ
         self._fs = _littlefs(self._context, device, readsize, progsize, 4 * max(readsize, progsize))
         self.readonly = False
         with self._errors():
@@ -207,8 +230,7 @@ class Files:
         if isinstance(device, VfsLfs2):
             fs = device
         else:
-            # What is only read is read in whole blocks: fewer calls into Python. Writes keep the board's own size.
-            fs = VfsLfs2(_recognised(device), *((1024, 32) if readonly else ()))
+            fs = VfsLfs2(_recognised(device), only_read=readonly)
         fs.readonly = readonly
         self._mounts[path] = fs
         return None
