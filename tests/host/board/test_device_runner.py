@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import serial
+from serial.rfc2217 import PortManager
 
 FOLDER = Path(__file__).resolve().parents[2] / "device"
 SCRIPTS = sorted((FOLDER / "scripts").glob("*.py"))
@@ -50,14 +51,33 @@ def test_what_a_script_does_not_print_is_a_failure(runner, bench, tmp_path, caps
     assert reason in capsys.readouterr().out
 
 
-@pytest.fixture
-def bridge(bench):
-    """The board's port on the network, as ser2net or esp_rfc2217_server have it: a socket:// address."""
+class PortWithoutLines(serial.Serial):
+    """A pseudo terminal has no modem lines: they can be set, and are never seen."""
+
+    cts = dsr = ri = cd = property(lambda self: False)
+
+    def _update_rts_state(self) -> None:
+        pass
+
+    def _update_dtr_state(self) -> None:
+        pass
+
+
+class Wire:
+    """What rfc2217 writes to its client with."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.write = connection.sendall
+
+
+@pytest.fixture(params=["socket", "rfc2217"])
+def bridge(request, bench):
+    """The board's port on the network, as ser2net or esp_rfc2217_server have it: its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     over = threading.Event()
 
     def carry() -> None:
-        with serial.Serial(bench.port.path, timeout=0.05) as port:
+        with PortWithoutLines(bench.port.path, timeout=0.05) as port:
             while not over.is_set():
                 try:
                     connection, _ = listener.accept()
@@ -65,29 +85,31 @@ def bridge(bench):
                     return
                 with connection:
                     connection.settimeout(0.05)
+                    manager = PortManager(port, Wire(connection)) if request.param == "rfc2217" else None
                     while not over.is_set():
                         try:
                             data = connection.recv(4096)
                             if not data:
                                 break
-                            port.write(data)
+                            port.write(b"".join(manager.filter(data)) if manager else data)
                         except TimeoutError:
                             pass
                         except OSError:
                             break
                         with contextlib.suppress(OSError):
-                            connection.sendall(port.read(port.in_waiting))
+                            said = port.read(port.in_waiting)
+                            connection.sendall(b"".join(manager.escape(said)) if manager else said)
 
     thread = threading.Thread(target=carry, daemon=True)
     thread.start()
-    yield f"socket://127.0.0.1:{listener.getsockname()[1]}"
+    yield f"{request.param}://127.0.0.1:{listener.getsockname()[1]}"
     over.set()
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(10)
 
 
-def test_a_board_on_the_network_is_reached_by_its_socket(runner, bench, bridge, capsys):
+def test_a_board_on_the_network_is_reached_by_its_address(runner, bench, bridge, capsys):
     scripts = [str(FOLDER / "scripts" / name) for name in ("resets.py", "console.py")]
     assert runner.main(["--port", bridge, *scripts]) == 0, capsys.readouterr().out
 

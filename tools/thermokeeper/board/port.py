@@ -14,6 +14,7 @@ from serial.tools import list_ports
 from thermokeeper.errors import ToolError
 
 BAUD = 115200  # of MicroPython's console, and of the chip's ROM
+_WRITE_S = 10
 
 
 def chosen(name: str | None) -> str:
@@ -32,8 +33,9 @@ def chosen(name: str | None) -> str:
 
 def open_port(name: str, timeout_s: float) -> serial.SerialBase:
     """The port, opened for this program alone; ToolError says what is in the way."""
+    write_timeout_s = None if name.startswith("rfc2217:") else _WRITE_S  # which has none
     try:
-        return serial.serial_for_url(name, BAUD, timeout=timeout_s, write_timeout=10, exclusive=True)
+        return serial.serial_for_url(name, BAUD, timeout=timeout_s, write_timeout=write_timeout_s, exclusive=True)
     except (serial.SerialException, OSError, ValueError) as error:
         raise ToolError(_why(name, error)) from None
 
