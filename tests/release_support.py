@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -43,14 +44,23 @@ def tool(*arguments: object, answers: str | None = None) -> str:
 
 def write_test_key(folder: Path) -> tuple[Path, Path]:
     """The key of tests/unit/releases.py as private and public PEM files."""
+    private_path, public_path = folder / "key.pem", folder / "key.pub.pem"
+    private, public = _test_key()
+    private_path.write_bytes(private)
+    public_path.write_bytes(public)
+    return private_path, public_path
+
+
+@functools.cache
+def _test_key() -> tuple[bytes, bytes]:
     public = rsa.RSAPublicNumbers(65537, releases.N)
     d = pow(65537, -1, (releases.P - 1) * (releases.Q - 1))
     key = rsa.RSAPrivateNumbers(releases.P, releases.Q, d, releases.DP, releases.DQ, releases.QI, public).private_key()
     pem = serialization.Encoding.PEM
-    private_path, public_path = folder / "key.pem", folder / "key.pub.pem"
-    private_path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    public_path.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
-    return private_path, public_path
+    return (
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo),
+    )
 
 
 def write_product(folder: Path) -> None:
