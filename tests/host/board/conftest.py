@@ -12,6 +12,7 @@ import pytest
 from mock_rom import Rom
 from scenarios.kit import MICROPYTHON, SERIAL, Foundry
 from thermokeeper import factory_record
+from thermokeeper.board.link import Link
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release.builder import read_release
@@ -55,7 +56,7 @@ class Bench:
     def said(self) -> list[str]:
         return [event.text for event in list(self.events) if event.kind == "console"]
 
-    def says(self, text: str, after: int = 0, within_s: float = 20) -> int:
+    def says(self, text: str, after: int = 0, within_s: float = 60) -> int:
         """Wait until the board has said it, behind the event number `after`; the number of that event."""
 
         def found() -> int | None:
@@ -96,8 +97,9 @@ def flash(foundry: Foundry, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench_with() -> Iterator[Callable[[Path], Bench]]:
+def bench_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Bench]]:
     """`bench_with(flash)`: a board on a port, up and measuring."""
+    monkeypatch.setattr(Link, "settle_s", 1)  # the simulated port lets one Ctrl-C through in a second
     made: list[Bench] = []
 
     def make(flash: Path) -> Bench:

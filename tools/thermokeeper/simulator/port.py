@@ -44,6 +44,7 @@ class Port:
         os.set_blocking(self._near, False)
         self._lock = threading.Lock()
         self._board: int | None = None
+        self._lives = 0
         self._last = b""
         self._interrupted_s = 0.0
         self.raw = False  # whether the prompt was last asked to be the raw one
@@ -65,9 +66,13 @@ class Port:
         os.close(self._far)
 
     def attach(self, board: int) -> None:
-        """What is typed goes to this file descriptor from now on."""
+        """What is typed goes to this file descriptor from now on; what was on its way is lost."""
         with self._lock:
             self._board = board
+            self._lives += 1
+            with contextlib.suppress(BlockingIOError):
+                while os.read(self._near, _BLOCK):
+                    pass
 
     def detach(self, board: int) -> None:
         """No more; unless another is attached already."""
@@ -88,17 +93,24 @@ class Port:
             while not self._over.is_set():
                 if not selector.select(_POLL_S):
                     continue
-                for typed in re.split(rb"([\x01-\x03])", os.read(self._near, _BLOCK)):
-                    self._hand_on(typed)
+                with self._lock:
+                    life = self._lives
+                    try:
+                        data = os.read(self._near, _BLOCK)
+                    except BlockingIOError:
+                        continue
+                for typed in re.split(rb"([\x01-\x03])", data):
+                    self._hand_on(typed, life)
 
-    def _hand_on(self, typed: bytes) -> None:
+    def _hand_on(self, typed: bytes, life: int) -> None:
+        """To the board, unless it has started anew while this was on its way."""
         if typed in (_RAW, _FRIENDLY):
             self.raw = typed == _RAW
         elif typed == _INTERRUPT:
             time.sleep(max(0.0, self._interrupted_s + _INTERRUPTS_APART_S - time.monotonic()))
             self._interrupted_s = time.monotonic()
         with self._lock, contextlib.suppress(OSError):  # it was switched off just now
-            if self._board is not None:
+            if self._board is not None and life == self._lives:
                 os.write(self._board, typed)
 
 
