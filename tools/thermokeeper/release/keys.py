@@ -1,5 +1,6 @@
 """Keys that sign releases: RSA-3072 in PEM files. The private one never leaves the vendor's machine."""
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from keeper.release import SIGNATURE_SIZE
 from thermokeeper.errors import ToolError
@@ -49,7 +51,7 @@ def load_private(path: Path, ask_passphrase: Callable[[], str]) -> rsa.RSAPrivat
         raise ToolError(f"{path} is a public key; signing needs the private one")
     try:
         try:
-            key = serialization.load_pem_private_key(data, None)
+            key = _unprotected(data)
         except TypeError:  # cryptography's way to say that it is encrypted
             key = serialization.load_pem_private_key(data, ask_passphrase().encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -58,6 +60,11 @@ def load_private(path: Path, ask_passphrase: Callable[[], str]) -> rsa.RSAPrivat
         raise ToolError(f"{path} isn't an RSA key; make one with `thermokeeper release keygen`")
     _check_numbers(path, key.public_key())
     return key
+
+
+@functools.lru_cache(maxsize=1)  # the check of an RSA key takes a fifth of a second; who signs much signs with one
+def _unprotected(data: bytes) -> PrivateKeyTypes:
+    return serialization.load_pem_private_key(data, None)
 
 
 def load_public(path: Path) -> bytes:
