@@ -72,7 +72,7 @@ def test_clear_takes_everything_off_and_the_release_runs(bench, flash, lib):
     change(lib / "thermometer/app.py", "def run():\n", "def run():\n    print('tk: mine: one')\n")
     tool("deploy", "--port", bench.port.path, "--lib", lib)
     seen = len(bench.events)
-    assert "1 files taken off" in tool("deploy", "--port", bench.port.path, "--clear")
+    assert "1 file taken off" in tool("deploy", "--port", bench.port.path, "--clear")
     number = bench.says("machine.reset()", seen)
     bench.says("tk: reading", number)
     assert not [event.text for event in bench.events[number:] if "mine" in event.text or "deployed" in event.text]

@@ -128,7 +128,8 @@ def clear(port: str) -> str:
         link.run(_BEGIN)
         count = _clear(link)
         _restart(link, for_s=0)
-        return f"{count} files taken off: the board runs its release" if count else "nothing was deployed on the board"
+        files = "1 file" if count == 1 else f"{count} files"
+        return f"{files} taken off: the board runs its release" if count else "nothing was deployed on the board"
 
 
 def _begin(link: Link) -> bytes:
