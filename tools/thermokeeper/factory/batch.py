@@ -54,7 +54,7 @@ def make(folder: Path, batch: str, order: Order) -> list[Seed]:
     if (order.pattern is None) == (order.csv is None) or (order.count is None) != (order.pattern is None):
         raise ToolError("which serial numbers? give --pattern and --count, or --csv")
     _check_name(batch)
-    _check_pattern(order.expect)
+    _check_expected(order.expect)
     plan = _plan(order)
     token = serials.read_token_file(order.token_file) if order.token_file else None
     with alone(folder, "new"):
@@ -110,7 +110,7 @@ def _check_name(batch: str) -> None:
         raise ToolError(f"{batch!r} can't be a batch's name: letters, digits, - _ and .")
 
 
-def _check_pattern(expect: str) -> None:
+def _check_expected(expect: str) -> None:
     try:
         re.compile(expect)
     except re.error as error:

@@ -54,18 +54,18 @@ def run(
     done = threading.Event()
     if world_path:
         threading.Thread(target=_follow, args=(world, world_path, done), daemon=True).start()
-    with contextlib.ExitStack() as cables:
+    with contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(done.set)
         if on_port:
             from thermokeeper.simulator.port import BoardOnPort, Port
 
-            port = cables.enter_context(Port())
+            port = at_the_end.enter_context(Port())
             click.echo(f"-- port {port.path}")
             board: Board = BoardOnPort(flash, port, world, heap)
         else:
             board = Board(flash, world, runtime=runtime, heap=heap)
         threading.Thread(target=_type, args=(board,), daemon=True).start()
         _show(board.run(for_s=for_s, max_boots=boots))
-        done.set()
     if board.outcome not in ("off", "time"):
         raise SystemExit(1)
 

@@ -19,7 +19,6 @@ from littlefs.errors import LittleFSError
 
 _DIRECTORY, _FILE = 0x4000, 0x8000
 _MAGIC = b"littlefs"
-_BLOCK = 4096
 _READ_WHEN_ONLY_READ = 1024  # fewer calls into Python; what is written, too, keeps the board's own size
 
 
@@ -42,7 +41,7 @@ class _Device(UserContext):
             self._do(self.device.readblocks, block, buffer, off)
             return buffer
         if block not in self._known:
-            whole = bytearray(_BLOCK)
+            whole = bytearray(cfg.block_size)
             if self._do(self.device.readblocks, block, whole, 0):
                 return bytearray(size)
             self._known[block] = whole
