@@ -34,7 +34,6 @@ SCRIPTS = Path(__file__).parent / "scripts"
 _WORDS = ("run", "prints", "resets", "says", "asks", "answers")
 _WAIT_S = 60  # for the program to say something: Wi-Fi and a server may be far
 _BEGIN = "import machine\nmachine.WDT(timeout=300000)\n"
-_END = "import machine\nmachine.RTC().memory(b'')\nmachine.reset()"
 
 
 class Failed(Exception):
@@ -146,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with linked(given.port) as link:
             link.stop_program()
-            link.exec_raw_no_follow(_END)
+            link.restart()
     except ToolError as error:
         failed += 1
         print(f"FAILED  the board can't be restarted: {error}")

@@ -13,6 +13,8 @@ import pytest
 import serial
 from serial.rfc2217 import PortManager
 
+from thermokeeper.board.link import linked
+
 FOLDER = Path(__file__).resolve().parents[2] / "device"
 SCRIPTS = sorted((FOLDER / "scripts").glob("*.py"))
 
@@ -49,6 +51,24 @@ def test_what_a_script_does_not_print_is_a_failure(runner, bench, tmp_path, caps
     (tmp_path / "wrong.py").write_text(text)
     assert runner.main(["--port", bench.port.path, str(tmp_path / "wrong.py")]) == 1
     assert reason in capsys.readouterr().out
+
+
+def test_a_byte_lost_on_the_line_does_not_keep_a_board_from_its_restart(bench, monkeypatch):
+    with linked(bench.port.path) as link:
+        link.stop_program()
+        write, lost = link.serial.write, []
+
+        def lose_the_first_end(data):
+            if data == b"\x04" and not lost:  # the end of the code
+                lost.append(data)
+                return len(data)
+            return write(data)
+
+        monkeypatch.setattr(link.serial, "write", lose_the_first_end)
+        seen = len(bench.events)
+        link.restart()
+        assert lost
+    bench.says("tk: reading", seen)
 
 
 class PortWithoutLines(serial.Serial):

@@ -59,7 +59,6 @@ def _walk(folder):
         else:
             yield path
 """
-_RESTART = "import machine\nmachine.RTC().memory(b'')\nmachine.reset()"
 
 
 @dataclass
@@ -222,8 +221,8 @@ def _clear(link: Link) -> int:
 
 
 def _restart(link: Link, for_s: float = 20) -> str:
-    """Restart the board, the starts so far not counted; what its boot.py says of what was deployed, if it does."""
-    link.exec_raw_no_follow(_RESTART)
+    """Restart the board; what its boot.py says of what was deployed, if it does."""
+    link.restart()
     for line in link.lines(for_s) if for_s else ():
         topic, _, text = line.partition("tk: boot: ")
         if not topic and "deployed" in text:

@@ -17,6 +17,7 @@ from thermokeeper.errors import ToolError
 _READ_S = 2
 _ATTEMPTS = 3
 _PATIENCE_S = 3  # of one attempt
+_RESTART = "import machine\nmachine.RTC().memory(b'')\nmachine.reset()"
 
 
 class Link(SerialTransport):  # type: ignore[misc]  # it comes without types
@@ -46,6 +47,14 @@ class Link(SerialTransport):  # type: ignore[misc]  # it comes without types
     def run(self, code: str) -> str:
         """Run code on the board; what it printed."""
         return bytes(self.exec(code)).decode(errors="replace")
+
+    def restart(self) -> None:
+        """Reset the stopped board, the starts so far not counted. A byte may be lost on the way: then once more."""
+        try:
+            self.exec_raw_no_follow(_RESTART)
+        except TransportError:
+            self.stop_program()
+            self.exec_raw_no_follow(_RESTART)
 
     def lines(self, for_s: float) -> Iterator[str]:
         """What the board says, line by line, for so long."""
