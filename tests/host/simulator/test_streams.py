@@ -38,19 +38,19 @@ def talk(name):
     raw.setblocking(False)
     s = context.wrap_socket(raw, server_hostname="localhost", do_handshake_on_connect=False)
     poll = select.poll()
-    poll.register(s, select.POLLIN | select.POLLOUT)
+    poll.register(s, select.POLLIN)
     sent = None
-    for _ in range(200):
+    began = time.ticks_ms()
+    while time.ticks_diff(time.ticks_ms(), began) < 10000:
         sent = s.write(b"ping")
         if sent:
             break
         poll.poll(20)
     print(sent)
-    poll.modify(s, select.POLLIN)
     buffer = bytearray(4)
     got = b""
     nothing = 0
-    for _ in range(200):
+    while time.ticks_diff(time.ticks_ms(), began) < 10000:
         count = s.readinto(memoryview(buffer)[: 9 - len(got)])
         if count is None:
             nothing += 1
@@ -129,16 +129,19 @@ def test_tls_streams_wait_without_blocking_and_check_certificates(flash: Path, t
 INFLATE = """
 import deflate, io
 for name, form in (("/zlib", deflate.ZLIB), ("/raw", deflate.RAW), ("/gzip", deflate.GZIP), ("/zlib", deflate.AUTO)):
-    with open(name, "rb") as file:
-        stream = deflate.DeflateIO(file, form, 12)
-        buffer = bytearray(100)
-        total = 0
-        while True:
-            count = stream.readinto(buffer)
-            if not count:
-                break
-            total += count
-        print(name, total, file.read())
+    with open(name, "rb") as on_disk:
+        in_memory = io.BytesIO(on_disk.read())
+        on_disk.seek(0)
+        for file in (on_disk, in_memory):
+            stream = deflate.DeflateIO(file, form, 12)
+            buffer = bytearray(100)
+            total = 0
+            while True:
+                count = stream.readinto(buffer)
+                if not count:
+                    break
+                total += count
+            print(name, total, file.read())
 try:
     deflate.DeflateIO(io.BytesIO(b"\\x00" * 40), deflate.ZLIB, 12).read(10)
 except (OSError, ValueError, EOFError) as error:
@@ -156,5 +159,5 @@ def test_decompression_takes_no_byte_too_many(flash: Path, runtime: str) -> None
     make_board(flash, "", extra=(("vfs", file_system(files)),))
     lines: list[str] = []
     Board(flash, runtime=runtime).play(lambda event: lines.append(event.text) if event.kind == "console" else None)
-    assert [line.split()[1] for line in lines[:4]] == [str(len(data))] * 4
-    assert lines[4] == "refused"
+    names = ("/zlib", "/raw", "/gzip", "/zlib")
+    assert lines == [f"{name} {len(data)} b'rest'" for name in names for _ in range(2)] + ["refused"]

@@ -6,6 +6,7 @@ blocking stream they go on until all is done. Knows nothing of a board: `linked`
 
 from __future__ import annotations
 
+import io
 import select
 import socket
 import ssl
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+_AHEAD = 256
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -257,6 +259,8 @@ class DeflateIO:
         self._decompressor: Any = None
         self._compressor: Any = None
         self._rest = b""
+        # what is in memory is taken by the piece, and put back as far as it wasn't needed
+        self._ahead = _AHEAD if isinstance(stream, io.BytesIO) else 1
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)
@@ -291,10 +295,13 @@ class DeflateIO:
             while not self._decompressor.eof:
                 part = self._decompressor.decompress(self._rest, limit)
                 self._rest = self._decompressor.unconsumed_tail
+                if self._ahead > 1:
+                    self._stream.seek(-len(self._rest) - len(self._decompressor.unused_data), io.SEEK_CUR)
+                    self._rest = b""
                 if part:
                     return bytes(part)
                 if not self._rest and not self._decompressor.eof:
-                    self._rest = self._stream.read(1)
+                    self._rest = self._stream.read(self._ahead)
                     if not self._rest:
                         raise EOFError
         except zlib.error:
