@@ -1,5 +1,6 @@
 """A board's label, 60 x 25 mm, as SVG and PDF: a QR code with the claim URL, and title, serial and host for people."""
 
+import functools
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ def claim_url(template: str, serial: str) -> str:
     return url
 
 
+@functools.lru_cache(maxsize=64)  # a label is drawn more than once: as SVG, as PDF, on the sheet
 def code(url: str) -> segno.QRCode:
     """The QR code: a tenth of it may be scratched away."""
     return segno.make(url, error="m", micro=False)
