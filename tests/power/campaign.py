@@ -21,15 +21,19 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from power import life, workshop
+from power import courses, life, workshop
+from power.courses import COURSES
 from power.guards import GUARDS, Guard
 from power.life import LOST, MOMENTS, Cut, Story, Trouble, Verdict
 from power.real_time import Sample
-from power.service import Double, Real
+from power.service import Double
 from power.workshop import Works
 
-NOTHING = ""  # the name of the set with every guard in place
+# A set of releases has the name of the guard that is out, or:
+NOTHING = ""  # every guard is in place
+DMS = "the life with a DMS"  # the same, for the other service
 PAIRS = 240
+DMS_PAIRS = 60
 LOSSES = 60
 _QUIET_EVERY = 16
 _TO_THE_END_EVERY = 128
@@ -71,6 +75,7 @@ class Campaign:
         # It mostly waits: beside the others, in a process of its own.
         self._slow_pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (str(self._folder),))
         self.story: Story = self._pool.submit(_prepare, NOTHING).result()
+        self.dms: Story = self._pool.submit(_prepare, DMS).result()
 
     def __enter__(self) -> Campaign:
         return self
@@ -84,13 +89,13 @@ class Campaign:
         """These lives, one after another."""
         return self._pool.submit(_live, without, cuts)
 
-    def on_micropython(self, count: int) -> Future[Outcome]:
+    def on_micropython(self, count: int, name: str = NOTHING) -> Future[Outcome]:
         """So many cut lives on MicroPython, and the uncut one before."""
-        return self._slow_pool.submit(_on_micropython, count)
+        return self._slow_pool.submit(_on_micropython, name, count)
 
-    def compare(self) -> Future[tuple[list[str], list[str]]]:
+    def compare(self, name: str = NOTHING) -> Future[tuple[list[str], list[str]]]:
         """What the uncut life is like on the double of the service, and on the real one."""
-        return self._pool.submit(_compare)
+        return self._pool.submit(_compare, name)
 
     def cuts_that_differ(self, count: int = 24) -> Future[list[str]]:
         """Cuts whose flash, made of recorded operations, isn't what the simulator's own cut leaves."""
@@ -157,8 +162,17 @@ def _begin(folder: str) -> None:
     _folder = Path(folder)
 
 
+def _course(name: str) -> str:
+    of_dms = name == DMS or (name in _GUARDS and _GUARDS[name].dms)
+    return courses.DMS if of_dms else courses.GADGETKEEPER
+
+
+def _path(name: str) -> Path:
+    return _folder / f"{_GUARDS[name].id if name in _GUARDS else name.replace(' ', '-') or 'all'}.pickle"
+
+
 def _set(name: str) -> tuple[Works, Story, Double, Path]:
-    path = _folder / f"{_GUARDS[name].id if name else 'all'}.pickle"
+    path = _path(name)
     if name not in _sets:
         if len(_sets) > 2:
             for other in [one for one in _sets if one]:
@@ -172,19 +186,23 @@ def _set(name: str) -> tuple[Works, Story, Double, Path]:
     works, story = _sets[name]
     service = _services.get(name)
     if service is None:
-        service = _services[name] = Double(works.releases, works.digests).__enter__()
+        service = _services[name] = _double(name, works).__enter__()
     life.find_service(service.url)
     return works, story, service, path.with_suffix(".bin")
 
 
+def _double(name: str, works: Works) -> Double:
+    return COURSES[_course(name)].double(works.releases, works.digests)
+
+
 def _make(name: str, path: Path) -> tuple[Works, Story]:
-    changes = _GUARDS[name].changes if name else ()
-    works = workshop.make(path.with_suffix(""), _folder / "keys", changes)
+    changes = _GUARDS[name].changes if name in _GUARDS else ()
+    works = workshop.make(path.with_suffix(""), _folder / "keys", COURSES[_course(name)].versions, changes)
     path.with_suffix(".bin").write_bytes(works.flash)
     shutil.rmtree(path.with_suffix(""))
-    with Double(works.releases, works.digests) as service:
+    with _double(name, works) as service:
         life.find_service(service.url)
-        story = life.uncut(works, service, path.with_suffix(".bin"))
+        story = life.uncut(_course(name), works, service, path.with_suffix(".bin"))
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_bytes(pickle.dumps((works, story)))
     temporary.rename(path)
@@ -230,11 +248,11 @@ def _without(name: str, count: int, first_only: bool) -> Outcome:
     return outcome
 
 
-def _compare() -> tuple[list[str], list[str]]:
-    works, story, _, base = _set(NOTHING)
-    with Real(_folder / "server", works.releases) as service:
+def _compare(name: str) -> tuple[list[str], list[str]]:
+    works, story, _, base = _set(name)
+    with COURSES[_course(name)].real(_folder / f"server {_course(name)}", works.releases) as service:
         life.find_service(service.url)
-        real = life.uncut(works, service, base)
+        real = life.uncut(_course(name), works, service, base)
     return _shape(story), _shape(real)
 
 
@@ -242,7 +260,7 @@ def _shape(story: Story) -> list[str]:
     """A life in lines that two services have in common: ids are theirs, keys work or don't."""
     lines = [*story.lines, *(str(operation) for operation in story.operations)]
     for end in copy.deepcopy(story.ends):
-        for name in ("id", "thing"):
+        for name in ("id", "thing", "spent"):
             for record in end.records.values():
                 record.pop(name, None)
         lines.append(f"{end.slot} {end.states} {end.release} {end.current} {end.name} {end.board_files}")
@@ -261,13 +279,13 @@ def _cuts_that_differ(count: int) -> list[str]:
     return found
 
 
-def _on_micropython(count: int) -> Outcome:
+def _on_micropython(name: str, count: int) -> Outcome:
     started_s = time.monotonic()
-    folder = _folder / "micropython"
-    works = workshop.make(folder / "works", _folder / "keys", source=False)
+    folder = _folder / f"micropython {_course(name)}"
+    works = workshop.make(folder / "works", _folder / "keys", COURSES[_course(name)].versions, source=False)
     outcome = Outcome(0, 0, [])
-    with Double(works.releases, works.digests) as service:
-        sample = Sample(folder, works, service)
+    with _double(name, works) as service:
+        sample = Sample(_course(name), folder, works, service)
         sample.uncut()
         for stage, cut in sample.cuts(count):
             verdict = sample.relive(stage, cut)
@@ -281,8 +299,8 @@ def _on_micropython(count: int) -> Outcome:
 
 def reproduce(cut: str, without: str = NOTHING) -> str:
     """The command that lives this life again and prints its story."""
-    guard = f" --without {_GUARDS[without].id}" if without else ""
-    return f'make power ARGS="--cut {cut}{guard}"'
+    more = " --dms" if without == DMS else f" --without {_GUARDS[without].id}" if without else ""
+    return f'make power ARGS="--cut {cut}{more}"'
 
 
 def by_id(name: str) -> Guard:

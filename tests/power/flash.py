@@ -173,6 +173,12 @@ def records(flash: Flash) -> dict[str, Any]:
     return result
 
 
+def key_in(records: dict[str, Any]) -> str | None:
+    """What the board shows its service: the key, or the credential, in these records."""
+    found: str | None = records.get("cloud", {}).get("key") or records.get("dms", {}).get("credential")
+    return found
+
+
 def header_in(flash: Flash, slot: str) -> release.Manifest | None:
     """What a slot says that it holds, as boot.py and the installer find it; None if it says nothing."""
     part = flash.part(slot)

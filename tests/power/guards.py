@@ -157,11 +157,25 @@ _BOOT_FILE_IN_PLACE: Change = (
     '            _copy(new, old + ".new")\n            os.rename(old + ".new", old)\n',
     "            _copy(new, old)\n",
 )
+_ACKNOWLEDGED_FIRST: Change = (
+    "keeper/clouds/gecko_dms.py",
+    "        self._keep(credential=credential, acked=False, thing=None)\n        self._cloud.use(credential)\n",
+    "        self._cloud.use(credential)\n        self._cloud.acknowledge()\n"
+    "        self._keep(credential=credential, acked=False, thing=None)\n",
+)
+_WISH_NOT_KEPT: Change = (
+    "keeper/clouds/gecko_dms.py",
+    '        if code != self._record.get("wanted", self.product()):\n            self._keep(wanted=code)\n',
+    "",
+)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """stages, partitions, moments: where cuts that could find it out are. found: whether they are expected to."""
+    """stages, partitions, moments: where cuts that could find it out are. found: whether they are expected to.
+
+    dms: it is one of the life with a DMS.
+    """
 
     name: str
     changes: tuple[Change, ...]
@@ -172,6 +186,7 @@ class Guard:
     near: Callable[[Story], list[Operation]] | None = None  # instead of stages and partitions
     found: bool = True
     why: str = ""
+    dms: bool = False
 
     @property
     def id(self) -> str:
@@ -255,4 +270,6 @@ GUARDS = (
         found=False,
         why="LittleFS, which replaces a file whole when it is closed",
     ),
+    Guard("a credential is kept before it is acknowledged", (_ACKNOWLEDGED_FIRST,), (0,), ("nvs",), dms=True),
+    Guard("the wish for another product is kept first", (_WISH_NOT_KEPT,), (1,), ("nvs",), dms=True),
 )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 import re
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from power import flash as flash_of
+from power.courses import COURSES, Stage
 from power.flash import UNDEFINED, VALID, Flash, Operation
 from power.service import Double, Known, Service
 from power.witness import Witness
@@ -27,34 +27,8 @@ MOMENTS = ("before", "middle", "after")
 LOST = "lost"  # not a cut: the operation has no effect, as in flash that is worn
 HOST = "service.test"
 URL = f"http://{HOST}"
-_HOUR_S = 3600.0
-_LIMIT_S = 12 * _HOUR_S
+_LIMIT_S = 12 * 3600.0
 _MAX_BOOTS = 40
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the life. act: what the vendor (or somebody) does before; done: what the board says at its end."""
-
-    name: str
-    act: Callable[[Service], None]
-    done: str
-    quiet_s: float = 2 * _HOUR_S
-
-
-STAGES = (
-    Stage("first boot and activation", lambda it: it.publish("1.0.0"), "version: up to date: 1.0.0"),
-    Stage("key dropped, activated again", lambda it: it.steal(), "version: up to date: 1.0.0"),
-    Stage("update to 2.0.0", lambda it: it.publish("2.0.0"), "version: up to date: 2.0.0"),
-    Stage(
-        "update to 3.0.0, which fails",
-        lambda it: it.publish(FAILING),
-        f"version: {FAILING} failed on this board: not tried again now",
-        0.9 * _HOUR_S,
-    ),
-    Stage("update to 4.0.0, which trusts a new key", lambda it: it.publish("4.0.0"), "version: up to date: 4.0.0"),
-    Stage("update to 5.0.0, which revokes the old key", lambda it: it.publish("5.0.0"), "version: up to date: 5.0.0"),
-)
 
 
 @dataclass
@@ -87,6 +61,7 @@ class End:
 class Story:
     """The uncut life: everything that a cut one starts from and is compared with."""
 
+    course: str
     operations: list[Operation] = field(default_factory=list)
     known: list[Known] = field(default_factory=list)
     starts: list[bytes] = field(default_factory=list)  # flash at the start of each stage
@@ -94,6 +69,11 @@ class Story:
     boots: list[int] = field(default_factory=list)  # in each stage
     first: list[int] = field(default_factory=list)  # number of the first operation of each stage
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What happens in it."""
+        return COURSES[self.course].stages
 
     def of_stage(self, stage: int) -> list[Operation]:
         """The operations of one stage."""
@@ -186,18 +166,18 @@ def new_board(flash: Flash, base: Path, world: World) -> Board:
     return board
 
 
-def uncut(works: Works, service: Service, base: Path, url: str = URL) -> Story:
+def uncut(course: str, works: Works, service: Service, base: Path, url: str = URL) -> Story:
     """Live the whole life without a cut, and record it."""
-    story = Story()
-    flash = Flash(works.flash_for(url))
+    story = Story(course)
+    flash = Flash(works.flash_for(url, service.record))
     selected: set[str] = set()
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(story.stages):
         random.seed(number)
         stage.act(service)
         story.starts.append(bytes(flash.data))
         story.first.append(len(story.operations))
         story.lines.append(f"== {stage.name}")
-        witness = Witness(works, flash, stage.done, selected)
+        witness = Witness(works, flash, stage, selected)
         board = new_board(flash, base, World())
         _record(story, number, board, witness, service)
         _finish(board, witness, _LIMIT_S)
@@ -249,6 +229,7 @@ def _finish(board: Board, witness: Witness, limit_s: float) -> None:
     def over(event: Event) -> bool:
         return witness.is_done or witness.trouble is not None
 
+    witness.keyboard = board.type
     board.play(witness.heard, for_s=limit_s, until=over, max_boots=_MAX_BOOTS)
 
 
@@ -276,11 +257,11 @@ def relive(
     quiet: look whether the board leaves flash alone then. to_the_end: live all stages that follow as well.
     """
     operation = story.operations[cut.operation]
-    stage = STAGES[operation.stage]
+    stage = story.stages[operation.stage]
     random.seed(str(cut))
     flash = Flash(story.flash_before(operation))
     before = story.known[operation.known]
-    had_key = flash_of.records(flash).get("cloud", {}).get("key")
+    had_key = flash_of.key_in(flash_of.records(flash))
     service.set_back(before)
     cuts = []
     if cut.moment == LOST:
@@ -291,7 +272,7 @@ def relive(
         flash_of.cut(flash, operation, cut.moment, cut.seed)
     if cut.then:
         cuts.append({"operation": cut.then[0], "moment": cut.then[1], "seed": cut.then[2]})
-    witness = Witness(works, flash, stage.done, operation.selected)
+    witness = Witness(works, flash, stage, operation.selected)
     witness.look_at_headers()
     board = new_board(flash, base, World(cuts=cuts))
     _finish(board, witness, _LIMIT_S)
@@ -308,13 +289,13 @@ def relive(
             faults.append(f"it took {len(witness.boots)} boots")
     if quiet and not faults:
         faults += [trouble] if (trouble := _quiet(works, flash, base, stage)) else []
-    for number in range(operation.stage + 1, len(STAGES) if to_the_end else 0):
+    for number in range(operation.stage + 1, len(story.stages) if to_the_end else 0):
         if faults:
             break
-        STAGES[number].act(service)
-        later = Witness(works, flash, STAGES[number].done, witness.selected)
+        story.stages[number].act(service)
+        later = Witness(works, flash, story.stages[number], witness.selected)
         _finish(new_board(flash, base, World()), later, _LIMIT_S)
-        witness.lines += [f"== {STAGES[number].name}", *later.lines]
+        witness.lines += [f"== {story.stages[number].name}", *later.lines]
         faults += [later.trouble] if later.trouble else []
         faults += _differences(works, story, number, later, service.known(), operation)
         witness.selected = later.selected
@@ -384,7 +365,9 @@ def end_of(works: Works, witness: Witness, known: Known) -> End:
     """How things stand now."""
     flash = witness.flash
     records = flash_of.records(flash)
-    key = records.get("cloud", {}).pop("key", None)
+    key = flash_of.key_in(records)
+    records.get("cloud", {}).pop("key", None)
+    records.get("dms", {}).pop("credential", None)
     failed = records.get("release", {}).get("failed")
     if failed and failed["version"] != known.target:
         # Only the last release that failed is remembered, and that matters only while it is the target.

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from power.courses import COURSES, Stage
 from power.flash import Flash
-from power.life import MOMENTS, STAGES, Cut, End, Trouble, Verdict, end_of
+from power.life import MOMENTS, Cut, End, Trouble, Verdict, end_of
 from power.service import Double, Known
 from power.witness import Witness
-from power.workshop import VERSIONS, Works
+from power.workshop import Works
 from thermokeeper.simulator.board import Board, Event, Operation
 from thermokeeper.simulator.world import World
 
@@ -25,8 +26,8 @@ _LIMIT_S = 90
 class _FileWitness(Witness):
     """Reads the flash file again at each event between two boots; single writes can't be watched."""
 
-    def __init__(self, works: Works, path: Path, done: str) -> None:
-        super().__init__(works, Flash(bytearray()), done, VERSIONS)
+    def __init__(self, works: Works, path: Path, stage: Stage) -> None:
+        super().__init__(works, Flash(bytearray()), stage, works.releases)
         self._path = path
 
     def heard(self, event: Event) -> None:
@@ -47,7 +48,8 @@ class _Start:
 class Sample:
     """`uncut()`, then `relive` for each of `cuts(count)`."""
 
-    def __init__(self, folder: Path, works: Works, service: Double) -> None:
+    def __init__(self, course: str, folder: Path, works: Works, service: Double) -> None:
+        self._stages = COURSES[course].stages
         self._folder = folder
         self._works = works
         self._service = service
@@ -56,8 +58,8 @@ class Sample:
     def uncut(self) -> None:
         """Live the whole life; Trouble if that goes wrong already."""
         path = self._folder / "uncut.bin"
-        path.write_bytes(self._works.flash_for(self._service.url))
-        for number, stage in enumerate(STAGES):
+        path.write_bytes(self._works.flash_for(self._service.url, self._service.record))
+        for number, stage in enumerate(self._stages):
             stage.act(self._service)
             start = _Start(self._folder / f"stage-{number}.bin", self._service.known())
             shutil.copyfile(path, start.flash)
@@ -75,8 +77,12 @@ class Sample:
         pick = random.Random("micropython")
         return [
             (
-                number % len(STAGES),
-                Cut(pick.randrange(len(self._starts[number % len(STAGES)].operations)), pick.choice(MOMENTS), number),
+                number % len(self._stages),
+                Cut(
+                    pick.randrange(len(self._starts[number % len(self._stages)].operations)),
+                    pick.choice(MOMENTS),
+                    number,
+                ),
             )
             for number in range(count)
         ]
@@ -102,14 +108,14 @@ class Sample:
         if not witness.cuts and not faults:
             faults.append("the power never went")
         operation = start.operations[cut.operation]
-        where = (
-            f"MicroPython, {STAGES[number].name}: {operation.kind} in {operation.partition} at {operation.address:#x}"
-        )
+        name = self._stages[number].name
+        where = f"MicroPython, {name}: {operation.kind} in {operation.partition} at {operation.address:#x}"
         return Verdict(cut, faults, witness.cuts, where, witness.lines)
 
     def _live(self, path: Path, number: int, cuts: list[dict[str, Any]]) -> tuple[Witness, Board]:
-        witness = _FileWitness(self._works, path, STAGES[number].done)
+        witness = _FileWitness(self._works, path, self._stages[number])
         board = Board(path, World(cuts=cuts))
+        witness.keyboard = board.type
         board.play(
             witness.heard,
             wall_s=_LIMIT_S,

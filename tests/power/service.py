@@ -1,8 +1,9 @@
 """The services that the campaign's boards call: a double that is quick and can be set back, and the real server.
 
-The double is HTTP on a real socket and keeps what docs of the server promise: every activation makes a new key and
-drops the old one, one current version, firmware with Range, If-Range and ETag. test_power.py lives one uncut life on
-both and compares every request and answer.
+A double is HTTP on a real socket and keeps what docs of the server promise. Here is what it has in common for both
+services (one current version, firmware with Range, If-Range and ETag), and the one for GadgetKeeper, where every
+activation makes a new key and drops the old one; `dms` has the other. test_power.py lives one uncut life on each double
+and on the real server and compares them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import httpx
 
-from power.workshop import PRODUCT, SERIAL
+from power.workshop import PRODUCT, PRODUCT_OF, SERIAL
 from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.ratelimit import Rate
@@ -32,31 +33,35 @@ _BLOCK = 65536
 
 @dataclass
 class Known:
-    """What a service knows of the campaign's one thing."""
+    """What a service knows of the campaign's one thing. A key is also the credential that a DMS gives."""
 
     keys: int = 0  # that it has made
     key: str | None = None
     key_used: bool = False  # by the board
-    activations: int = 0  # by the board
+    activations: int = 0  # by the board, or of a DMS: how often it was provisioned
     lost_keys: int = 0  # keys that the board had used, and that an activation of its own has dropped
     name: str = "Thermometer 1"
     target: str | None = None
     current: str | None = None
     failures: list[str] = field(default_factory=list)
+    published: dict[str, str] = field(default_factory=dict)  # product: version
+    product: str | None = None  # that the board was activated to
 
 
 class Service(Protocol):
-    """What the campaign asks of a service."""
+    """What the campaign asks of a service. record: what a board's factory record needs for it."""
 
     url: str
+    record: dict[str, str]
 
     def publish(self, version: str) -> None: ...
-    def steal(self) -> None: ...
     def known(self) -> Known: ...
 
 
 class Double:
-    """`with Double(releases) as service`; `exchanges`: (method, path, status, bytes of the answer's body) so far."""
+    """`with GadgetKeeperDouble(releases, digests) as service`; `changes`: how often what it knows has changed."""
+
+    record: dict[str, str] = {}
 
     def __init__(self, releases: dict[str, bytes], digests: dict[str, str]) -> None:
         self._releases = releases
@@ -66,11 +71,10 @@ class Double:
         self._thing = hashlib.md5(SERIAL.encode()).hexdigest()
         self._state = Known()
         self.changes = 0
-        self.exchanges: list[tuple[str, str, int, int]] = []
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
 
-    def __enter__(self) -> Double:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._serve, name="service double", daemon=True).start()
         return self
 
@@ -85,11 +89,6 @@ class Double:
         self._state.target = version
         self.changes += 1
 
-    def steal(self) -> None:
-        """Somebody else activates with the board's serial."""
-        self._new_key()
-        self._state.key_used = False
-
     def known(self) -> Known:
         """A copy of what it knows."""
         return copy.deepcopy(self._state)
@@ -97,7 +96,6 @@ class Double:
     def set_back(self, known: Known) -> None:
         """Make it what it was."""
         self._state = copy.deepcopy(known)
-        self.exchanges.clear()
 
     # the device's side
 
@@ -134,7 +132,6 @@ class Double:
             body += piece
         method, path, _ = first.split(" ")
         status, extra, answer = self._answer(method, path, headers, body)
-        self.exchanges.append((method, path, status, len(answer)))
         reply = [f"HTTP/1.1 {status} said", "Connection: close"]
         if status != 204:
             reply.append(f"Content-Length: {len(answer)}")
@@ -144,17 +141,52 @@ class Double:
     def _answer(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
+        raise NotImplementedError
+
+    def _described(self, version: str) -> dict[str, Any]:
+        return {"id": self._ids[version], "name": version, "description": "", "release": self._digests[version]}
+
+    def _firmware(self, version_id: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        data = self._releases[self._versions[version_id]]
+        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        extra = {"ETag": etag, "Accept-Ranges": "bytes"}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
+        if wanted is None or headers.get("if-range", etag) != etag:
+            return 200, extra, data
+        start = int(wanted[1])
+        end = min(int(wanted[2]) + 1 if wanted[2] else len(data), len(data))
+        if start >= len(data):
+            return self.refusal(416, "range_not_satisfiable")
+        return 206, {**extra, "Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, data[start:end]
+
+    @staticmethod
+    def refusal(status: int, code: str) -> tuple[int, dict[str, str], bytes]:
+        """An answer that says no."""
+        return status, {}, json.dumps({"error": {"code": code, "message": code}}).encode()
+
+
+class GadgetKeeperDouble(Double):
+    """Things by their serial number."""
+
+    def steal(self) -> None:
+        """Somebody else activates with the board's serial."""
+        self._new_key()
+        self._state.key_used = False
+
+    def _answer(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
         state = self._state
         content = json.loads(body) if body else None
         if path == "/v1/provision/activate.json":
             if content["serialNumber"] != SERIAL:
-                return _refusal(404, "not_found")
+                return self.refusal(404, "not_found")
             state.lost_keys += state.key_used
             state.key_used = False
             state.activations += 1
             return _json({"apiKey": self._new_key(), "thingId": self._thing})
         if state.key is None or headers.get("x-apikey") != state.key:
-            return _refusal(401, "unauthorized")
+            return self.refusal(401, "unauthorized")
         if not state.key_used:
             state.key_used = True
             self.changes += 1
@@ -170,7 +202,7 @@ class Double:
             self.changes += 1
         if call == ("PUT", "/version"):
             if content["id"] not in self._versions:
-                return _refusal(404, "not_found")
+                return self.refusal(404, "not_found")
             state.current = self._versions[content["id"]]
             return self._version(state.current)
         if call == ("PUT", ""):
@@ -181,37 +213,21 @@ class Double:
             return 204, {}, b""
         if call == ("POST", "/events/temperature/datapoints"):
             return 204, {}, b""
-        return _refusal(404, "not_found")
+        return self.refusal(404, "not_found")
 
     def _version(self, version: str | None) -> tuple[int, dict[str, str], bytes]:
-        if version is None:
-            return 204, {}, b""
-        return _json({"id": self._ids[version], "name": version, "description": "", "release": self._digests[version]})
-
-    def _firmware(self, version_id: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        data = self._releases[self._versions[version_id]]
-        etag = f'"{hashlib.sha256(data).hexdigest()}"'
-        extra = {"ETag": etag, "Accept-Ranges": "bytes"}
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", headers.get("range", ""))
-        if wanted is None or headers.get("if-range", etag) != etag:
-            return 200, extra, data
-        start = int(wanted[1])
-        end = min(int(wanted[2]) + 1 if wanted[2] else len(data), len(data))
-        if start >= len(data):
-            return _refusal(416, "range_not_satisfiable")
-        return 206, {**extra, "Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}, data[start:end]
+        return (204, {}, b"") if version is None else _json(self._described(version))
 
 
 def _json(content: Any) -> tuple[int, dict[str, str], bytes]:
     return 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
-def _refusal(status: int, code: str) -> tuple[int, dict[str, str], bytes]:
-    return status, {}, json.dumps({"error": {"code": code, "message": code}}).encode()
-
-
 class Real:
-    """The real server in a thread, with the campaign's product and releases in it."""
+    """The real server in a thread, with the campaign's products and releases in it."""
+
+    record: dict[str, str] = {}
+    _number: str  # what the vendor knows the board by
 
     def __init__(self, folder: Path, releases: dict[str, bytes]) -> None:
         token = "a-token-of-the-campaign"
@@ -221,17 +237,16 @@ class Real:
         self._server.start()
         self.url = self._server.url
         self._vendor = VendorClient(self.url, token)
-        self._vendor.create_template("Thermometer")
-        self._vendor.create_product(PRODUCT, "Thermometer", "Thermometer")
-        self._vendor.add_serial(PRODUCT, SERIAL)
         self._ids = {}
-        self._stolen = 0
+        for product in {PRODUCT_OF[version] for version in releases}:
+            self._vendor.create_template(product.capitalize())
+            self._vendor.create_product(product, product.capitalize(), product.capitalize())
         for version, data in releases.items():
-            made = self._vendor.create_version("Thermometer", version)
+            made = self._vendor.create_version(PRODUCT_OF[version].capitalize(), version)
             self._vendor.upload_firmware(made.id, data)
             self._ids[version] = made.id
 
-    def __enter__(self) -> Real:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -241,15 +256,25 @@ class Real:
     def publish(self, version: str) -> None:
         self._vendor.publish(self._ids[version])
 
-    def steal(self) -> None:
-        httpx.post(f"{self.url}/v1/provision/activate.json", json={"serialNumber": SERIAL}).raise_for_status()
-        self._stolen += 1
-
     def known(self) -> Known:
-        thing = self._vendor.thing(SERIAL)
+        """What the vendor can see."""
+        thing = self._vendor.thing(self._number)
         return Known(
-            activations=thing.activation_count - self._stolen,
             name=thing.name,
             target=thing.target_version.name if thing.target_version else None,
             current=thing.current_version.name if thing.current_version else None,
         )
+
+
+class GadgetKeeperReal(Real):
+    """The real server, and the board as a serial of the vendor's."""
+
+    _number = SERIAL
+
+    def __init__(self, folder: Path, releases: dict[str, bytes]) -> None:
+        super().__init__(folder, releases)
+        self._vendor.add_serial(PRODUCT, SERIAL)
+
+    def steal(self) -> None:
+        """Somebody else activates with the board's serial."""
+        httpx.post(f"{self.url}/v1/provision/activate.json", json={"serialNumber": SERIAL}).raise_for_status()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from power import flash as flash_of
+from power.courses import Stage
 from power.flash import NEW, PENDING, SLOTS, Flash
 from power.workshop import FAILING, Works
 from thermokeeper.simulator.board import Event
@@ -15,13 +16,14 @@ _ENDS = ("no-slot", "vfs", "repl", "panic")
 
 
 class Witness:
-    """done: the console line at which the stage is over. selected: versions that were to be booted before.
+    """stage: what is to happen, or None for nothing. selected: versions that were to be booted before.
 
-    `trouble`: the first rule that was broken.
+    `trouble`: the first rule that was broken. `keyboard`: takes what somebody types.
     """
 
-    def __init__(self, works: Works, flash: Flash, done: str = "", selected: Iterable[str] = ()) -> None:
+    def __init__(self, works: Works, flash: Flash, stage: Stage | None = None, selected: Iterable[str] = ()) -> None:
         self.flash = flash
+        self.keyboard: Callable[[str], None] = lambda line: None
         self.slot = ""  # what was booted last
         self.lines: list[str] = []
         self.boots: list[str] = []  # versions
@@ -32,7 +34,8 @@ class Witness:
         self.trouble: str | None = None
         self.in_bootloader = True
         self._works = works
-        self._done = f"tk: {done}"
+        self._done = f"tk: {stage.done}" if stage else ""
+        self._asks, self._typed = stage.typed if stage and stage.typed else ("", "")
         flash.on_write = self.written
 
     def heard(self, event: Event) -> None:
@@ -40,7 +43,9 @@ class Witness:
         if not event.text.startswith("tk: reading:"):
             self.lines.append(event.text if event.kind == "console" else f"-- {event.kind}: {event.text}")
         if event.kind == "console":
-            self.is_done = self.is_done or event.text == self._done
+            self.is_done = self.is_done or (event.text == self._done and self._done != "")
+            if self._typed and event.text == f"tk: {self._asks}":
+                self.keyboard(self._typed)
             failed = _ROLLED_BACK.match(event.text)
             if failed and failed[1] not in self.selected:
                 self._fault(f"{failed[1]} is taken for a release that failed, but was never selected")

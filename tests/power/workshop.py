@@ -5,6 +5,7 @@
 3.0.0  never sees its sensor, so its trial fails; has the application image of 2.0.0, so that is copied
 4.0.0  as 3.0.0, but it works; stored compressed; signed with the old key, trusts the new one as well
 5.0.0  a new image and newer boot files; signed with the new key, revokes the old one
+6.0.0  of another product, to which a DMS moves the board; the image of 2.0.0
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import images
 from keeper.release import key_id
@@ -29,7 +31,7 @@ from thermokeeper.release.firmware import read_firmware
 
 SERIAL = "THERM00000000000001"
 PRODUCT = "thermometer"
-VERSIONS = ("1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0")
+OTHER_PRODUCT = "lamp"
 FAILING = "3.0.0"
 TABLE = table_for("4MiB")
 _APP_BYTES = 20_000
@@ -59,6 +61,16 @@ _SHORT_TRIAL: tuple[Change, ...] = (
     ("thermometer/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 3_000"),
     ("thermometer/station.py", "_WATCHDOG_MS = 60_000", "_WATCHDOG_MS = 2_000"),
 )
+# version: (application image, key that signs, keys that it trusts, changes of the code, product)
+_RECIPES: dict[str, tuple[str, str, tuple[str, ...], tuple[Change, ...], str]] = {
+    "1.0.0": ("a", "old", ("old",), (), PRODUCT),
+    "2.0.0": ("b", "old", ("old",), (), PRODUCT),
+    "3.0.0": ("b", "old", ("old",), (_BLIND, *_SHORT_TRIAL), PRODUCT),
+    "4.0.0": ("b", "old", ("old", "new"), (), PRODUCT),
+    "5.0.0": ("c", "new", ("new",), (), PRODUCT),
+    "6.0.0": ("b", "old", ("old",), (), OTHER_PRODUCT),
+}
+PRODUCT_OF = {version: recipe[-1] for version, recipe in _RECIPES.items()}
 RECORD = {"period_s": 60, "report_s": 900, "sync_s": 900, "alive_s": 3}
 REAL_TIME_RECORD = {"period_s": 1, "report_s": 5, "sync_s": 1, "alive_s": 0}
 
@@ -74,9 +86,9 @@ class Works:
     source: bool
     revoked: str
 
-    def flash_for(self, url: str) -> bytearray:
-        """The flash of a new board that is to call this server."""
-        members = RECORD if self.source else REAL_TIME_RECORD
+    def flash_for(self, url: str, more: dict[str, str]) -> bytearray:
+        """The flash of a new board that is to call this server; more: members of its factory record."""
+        members: dict[str, Any] = {**(RECORD if self.source else REAL_TIME_RECORD), **more}
         record = factory_record.pack(SERIAL, PRODUCT, url, plain_http=True, **members)
         flash = bytearray(self.flash)
         start = TABLE["factory"].offset
@@ -91,8 +103,10 @@ def make_keys(folder: Path) -> None:
         keys.generate(folder / f"{name}.pem", None)
 
 
-def make(folder: Path, key_folder: Path, changes: tuple[Change, ...] = (), source: bool = True) -> Works:
-    """All releases with these changes in each of them; `source`: for CPython."""
+def make(
+    folder: Path, key_folder: Path, versions: tuple[str, ...], changes: tuple[Change, ...] = (), source: bool = True
+) -> Works:
+    """These releases, the first of which a new board has, with the changes in each; `source`: for CPython."""
     signing = {name: keys.load_private(key_folder / f"{name}.pem", str) for name in ("old", "new")}
     moduli = {name: keys.modulus_of(key.public_key()) for name, key in signing.items()}
     pace = PACE if source else REAL_TIME_PACE
@@ -100,13 +114,8 @@ def make(folder: Path, key_folder: Path, changes: tuple[Change, ...] = (), sourc
         name: images.application(_APP_BYTES, fill=fill) for name, fill in zip("abc", (0x5A, 0x33, 0x77), strict=True)
     }
     releases = {}
-    for version, image, key, trusts, more in (
-        ("1.0.0", "a", "old", ("old",), ()),
-        ("2.0.0", "b", "old", ("old",), ()),
-        ("3.0.0", "b", "old", ("old",), (_BLIND, *_SHORT_TRIAL)),
-        ("4.0.0", "b", "old", ("old", "new"), ()),
-        ("5.0.0", "c", "new", ("new",), ()),
-    ):
+    for version in versions:
+        image, key, trusts, more, product = _RECIPES[version]
         lib = _patched(folder / version, (*pace, *more, *changes), 2 if version == "5.0.0" else 1, source)
         revoked = [key_id(moduli["old"])] if version == "5.0.0" else []
         # as it says which release it is of, no two file systems are the same
@@ -114,7 +123,7 @@ def make(folder: Path, key_folder: Path, changes: tuple[Change, ...] = (), sourc
         data = builder.build(
             images_of[image],
             pack_smallest(files | {"version.txt": version.encode()}),
-            product=PRODUCT,
+            product=product,
             version=version,
             chip="esp32",
             security=1,
@@ -127,7 +136,7 @@ def make(folder: Path, key_folder: Path, changes: tuple[Change, ...] = (), sourc
         releases,
         {version: found.slot() for version, found in parsed.items()},
         {version: found.manifest.digest for version, found in parsed.items()},
-        _flash(folder, parsed["1.0.0"], images_of["a"]),
+        _flash(folder, parsed[versions[0]], images_of[_RECIPES[versions[0]][0]]),
         source,
         key_id(moduli["old"]),
     )

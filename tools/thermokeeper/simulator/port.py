@@ -43,6 +43,7 @@ class Port:
         self.path = os.ttyname(self._far)
         os.set_blocking(self._near, False)
         self._lock = threading.Lock()
+        self._telling = threading.Lock()
         self._board: int | None = None
         self._lives = 0
         self._last = b""
@@ -62,8 +63,9 @@ class Port:
         """Pull it out."""
         self._over.set()
         self._thread.join()
-        os.close(self._near)
-        os.close(self._far)
+        with self._telling:
+            os.close(self._near)
+            os.close(self._far)
 
     def attach(self, board: int) -> None:
         """What is typed goes to this file descriptor from now on; what was on its way is lost."""
@@ -84,8 +86,9 @@ class Port:
         """Send what the board says; its lines end in CR LF."""
         whole = re.sub(rb"(?<!\r)\n", b"\r\n", self._last + data)[len(self._last) :]
         self._last = b"\r" if data.endswith(b"\r") else b""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._near, whole)
+        with self._telling, contextlib.suppress(BlockingIOError):
+            if not self._over.is_set():  # else the descriptor may be somebody else's by now
+                os.write(self._near, whole)
 
     def _carry(self) -> None:
         with selectors.DefaultSelector() as selector:

@@ -21,6 +21,7 @@ from thermokeeper.simulator import console, shimcode
 
 if TYPE_CHECKING:
     from thermokeeper.simulator.board import Board
+    from thermokeeper.simulator.sandbox import Sandbox
 
 _POLL_S = 0.05
 # what the control channel says last
@@ -190,17 +191,25 @@ class ProcessLife(Life):
 class HereLife(Life):
     """A life in this process and thread."""
 
+    _sandbox: Sandbox | None = None
+    _halted = False
+
     def run(self) -> str:
         from thermokeeper.simulator.sandbox import Sandbox
 
         self._sandbox = Sandbox(self.board, self.cause)
+        if self._halted:  # while that was made
+            self._sandbox.halt()
         return self._sandbox.run()
 
     def halt(self) -> None:
-        self._sandbox.halt()
+        self._halted = True
+        if self._sandbox:
+            self._sandbox.halt()
 
     def type(self, text: str) -> None:
-        self._sandbox.type(text)
+        if self._sandbox:
+            self._sandbox.type(text)
 
 
 def _lines(buffer: bytearray) -> Iterator[str]:
