@@ -80,7 +80,9 @@ class VfsLfs2:
         only_read: bool = False,
     ) -> None:
         self._context = _Device(device)
+        self._folders: dict[str, dict[str, int]] | None = None  # of what nobody writes: name -> size, -1 for a folder
         if only_read:
+            self._folders = {}
             self._context.remember()
             readsize = _READ_WHEN_ONLY_READ
         self._fs = _littlefs(self._context, device, readsize, progsize, 4 * max(readsize, progsize))
@@ -128,9 +130,26 @@ class VfsLfs2:
         raise AssertionError
 
     def stat(self, path: str) -> tuple[int, ...]:
+        if self._folders is not None:
+            return self._remembered(path, self._folders)
         with self._errors():
             found = self._fs.stat(path)
-        return (_DIRECTORY if found.type == 2 else _FILE, 0, 0, 0, 0, 0, found.size, 0, 0, 0)
+        return _status(found.type == 2, found.size)
+
+    def _remembered(self, path: str, folders: dict[str, dict[str, int]]) -> tuple[int, ...]:
+        """The status of a path, its folder listed once: an import asks for many names that aren't there."""
+        folder, _, name = path.rpartition("/")
+        if not name:
+            return _status(True, 0)
+        if folder not in folders:
+            if self.stat(folder or "/")[0] != _DIRECTORY:
+                raise OSError(errno.ENOTDIR)
+            listed = self.entries(folder or "/")
+            folders[folder] = {entry[0]: -1 if entry[1] == _DIRECTORY else entry[3] for entry in listed}
+        size = folders[folder].get(name)
+        if size is None:
+            raise OSError(errno.ENOENT)
+        return _status(size < 0, max(size, 0))
 
     def entries(self, path: str) -> list[tuple[str, int, int, int]]:
         with self._errors():
@@ -156,6 +175,10 @@ class VfsLfs2:
     def umount(self) -> None:
         with self._errors():
             self._fs.unmount()
+
+
+def _status(is_folder: bool, size: int) -> tuple[int, ...]:
+    return (_DIRECTORY if is_folder else _FILE, 0, 0, 0, 0, 0, size, 0, 0, 0)
 
 
 def _littlefs(context: _Device, device: Any, read_size: int, prog_size: int, cache_size: int) -> LittleFS:
