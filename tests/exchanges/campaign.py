@@ -18,7 +18,7 @@ from exchanges.life import Outcome
 
 ROOT = Path(__file__).parents[2]
 Case = dict[str, Any]
-_TURNS = 6
+TURNS = 6
 
 
 class Stuck(Exception):
@@ -102,18 +102,18 @@ def harmable(clean: Outcome, name: str) -> list[int]:
     return [number for number, status in enumerate(statuses) if status != 204 or not HARMS[name].needs_body]
 
 
-def single_harms(clean: Outcome, whole: Iterable[str] = tuple(HARMS)) -> list[Case]:
-    """Each exchange of the clean life, harmed in each way; in one that isn't in `whole`, every sixth exchange.
+def single_harms(clean: Outcome, whole: Iterable[str] = tuple(HARMS), turns: int = TURNS) -> list[Case]:
+    """Each exchange of the clean life, harmed in each way; in one that isn't in `whole`, one of so many exchanges.
 
-    By turns: each exchange meets a sixth of those harms.
+    By turns: each exchange meets as many of those harms.
     """
-    return [harmed(number, name) for name in HARMS for number in places(clean, name, whole)]
+    return [harmed(number, name) for name in HARMS for number in places(clean, name, whole, turns)]
 
 
-def places(clean: Outcome, name: str, whole: Iterable[str]) -> list[int]:
+def places(clean: Outcome, name: str, whole: Iterable[str], turns: int = TURNS) -> list[int]:
     """The exchanges that meet this harm."""
-    turn = list(HARMS).index(name) % _TURNS
-    return [number for number in harmable(clean, name) if name in whole or number % _TURNS == turn]
+    turn = list(HARMS).index(name) % turns
+    return [number for at, number in enumerate(harmable(clean, name)) if name in whole or at % turns == turn]
 
 
 def harmed(number: int, name: str, runtime: str = "cpython") -> Case:

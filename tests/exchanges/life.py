@@ -41,7 +41,6 @@ SLOTS = {"ota_0": "1.0.0", "ota_1": "2.0.0"}
 VIRTUAL = {"period_s": 4, "report_s": 12, "sync_s": 20, "alive_s": 2}
 REAL = {"period_s": 3, "report_s": 3, "sync_s": 3, "alive_s": 0}
 REAL_SPEED = 3
-CLEAN_ACTIVATIONS = 3  # one of them somebody else's
 _END_MS = 4 * 3_600_000
 _WALL_S = 60
 _PEACE_READINGS = 2
@@ -76,14 +75,21 @@ class Outcome:
 
 
 class Life:
-    """`live` lives it. activations: how many more than the clean life's it may cost; set up the proxy's plan before."""
+    """`live` lives it. activations: how many more than the clean life's it may cost; set up the proxy's plan before.
+
+    This one is with GadgetKeeper; `dms` has the other.
+    """
+
+    clean_activations = 3  # one of them somebody else's
+    key_header = "x-apikey"
 
     def __init__(self, name: str, goods: Goods, service: Service, folder: Path, activations: int = 0) -> None:
         self.name = name
         self._goods = goods
         self._service = service
-        self._allowed = CLEAN_ACTIVATIONS + activations
+        self._allowed = self.clean_activations + activations
         self._serial = f"THERM{time.monotonic_ns():019d}"
+        self._number = self._serial  # by which the server knows it
         self._flash = folder / f"{self._serial}.bin"
         self._hardware: Any = None
         self.proxy = Proxy(service.url, self.now_ms)
@@ -108,7 +114,7 @@ class Life:
     def live(self) -> Outcome:
         """From the first power-on to the end."""
         began_s = time.monotonic()
-        self.ids = self._service.register(self._serial, self._goods)
+        self.ids = self._registered()
         elsewhere = Elsewhere()
         self.proxy.elsewhere = elsewhere.url
         try:
@@ -130,9 +136,38 @@ class Life:
             elsewhere.close()
             self._flash.unlink(missing_ok=True)
 
+    # what is the service's own
+
+    def _registered(self) -> dict[str, str]:
+        """Make it known to the server; the ids of the versions."""
+        return self._service.register(self._number, self._goods)
+
+    def _credentials(self) -> dict[str, str]:
+        """What its factory record needs for the service."""
+        return {}
+
+    def _robbed(self) -> None:
+        """Somebody else activates with its serial."""
+        url = f"{self._service.url}/v1/provision/activate.json"
+        httpx.post(url, json={"serialNumber": self._serial}, verify=False).raise_for_status()
+
+    def _judge_standing(self, wrong: Callable[[str], None], thing: str) -> None:
+        cloud = self._stored("cloud")
+        if cloud.get("thing") != thing:
+            wrong(f"takes itself for the thing {cloud.get('thing')}")
+        if not cloud.get("named"):
+            wrong("isn't named, by its own word")
+        url = f"{self._service.url}/v1/things/{thing}/target-version.json"
+        answer = httpx.get(url, headers={"X-ApiKey": cloud.get("key", "")}, verify=False)
+        if answer.status_code != 200:
+            wrong(f"its key isn't good: {answer.status_code}")
+
+    # its course
+
     def _make_flash(self) -> None:
         flash = bytearray(self._goods.flash)
-        record = factory_record.pack(self._serial, PRODUCT, self.proxy.url, plain_http=True, **self.pace)
+        members = {**self.pace, **self._credentials()}
+        record = factory_record.pack(self._serial, PRODUCT, self.proxy.url, plain_http=True, **members)
         start = TABLE["factory"].offset
         flash[start : start + len(record)] = record
         self._flash.write_bytes(flash)
@@ -202,16 +237,15 @@ class Life:
                 self._stage()
 
     def _young(self) -> None:
-        thing = self._service.thing(self._serial)
-        if thing and thing[2] == "1.0.0" and len(self._service.readings(self._serial)) >= _PEACE_READINGS:
-            self._service.publish(self._serial, self.ids["2.0.0"])
+        thing = self._service.thing(self._number)
+        if thing and thing[2] == "1.0.0" and len(self._service.readings(self._number)) >= _PEACE_READINGS:
+            self._service.publish(self._number, self.ids["2.0.0"])
             self._stage = self._updating
 
     def _updating(self) -> None:
-        thing = self._service.thing(self._serial)
+        thing = self._service.thing(self._number)
         if thing and thing[2] == "2.0.0" and self._arrived_since(self._boot_of("ota_1")):
-            url = f"{self._service.url}/v1/provision/activate.json"
-            httpx.post(url, json={"serialNumber": self._serial}, verify=False).raise_for_status()
+            self._robbed()
             self._before = len(self.taken)
             self._stage = self._dropped
 
@@ -221,7 +255,7 @@ class Life:
             self._stage = self._leaving
 
     def _leaving(self) -> None:
-        arrived = set(self._service.readings(self._serial))
+        arrived = set(self._service.readings(self._number))
         if all(value in arrived for value, _ in self.taken[: self._mark] if value not in self._lost()):
             release = self._stored("release")
             if release.get("id") == self.ids["2.0.0"] and not release.get("next"):  # it may have been told late
@@ -230,7 +264,7 @@ class Life:
     def _lost(self) -> set[float]:
         """Readings of an earlier boot that can't arrive any more."""
         boots = [at_ms for at_ms, kind, _ in self.events if kind == "boot"]
-        arrived = self._service.readings(self._serial)
+        arrived = self._service.readings(self._number)
         return {value for value, at_ms in self.taken if at_ms < boots[-1] and value not in arrived}
 
     def _boot_of(self, slot: str) -> float:
@@ -238,7 +272,7 @@ class Life:
 
     def _arrived_since(self, at_ms: float) -> bool:
         """Whether a few of the readings taken after this moment are on the server."""
-        arrived = set(self._service.readings(self._serial))
+        arrived = set(self._service.readings(self._number))
         return sum(taken_ms > at_ms and value in arrived for value, taken_ms in self.taken) >= _PEACE_READINGS
 
     # judging it
@@ -279,9 +313,9 @@ class Life:
         self._judge_records(wrong)
         self._judge_readings(wrong)
         keys = {
-            record.request.headers["x-apikey"].encode()
+            record.request.headers[self.key_header].rpartition(" ")[2].encode()
             for record in self.proxy.records
-            if record.request and "x-apikey" in record.request.headers
+            if record.request and self.key_header in record.request.headers
         }
         if any(key in heard for key in keys for heard in elsewhere.heard):
             wrong("sent its key to another server")
@@ -291,17 +325,15 @@ class Life:
     def _judge_records(self, wrong: Callable[[str], None]) -> None:
         for problem in nvs.read(self._partition("nvs")).problems:
             wrong(f"NVS: {problem}")
-        cloud, release = self._stored("cloud"), self._stored("release")
+        release = self._stored("release")
         if self._stored("resume"):
             wrong("a checkpoint is left in NVS")
-        thing = self._service.thing(self._serial)
+        thing = self._service.thing(self._number)
         if thing is None:
             wrong("the server has no thing")
             return
-        if thing[:3] != (cloud.get("thing"), THING, "2.0.0"):
+        if thing[1:3] != (THING, "2.0.0"):
             wrong(f"the server knows {thing[:3]}")
-        if not cloud.get("named"):
-            wrong("isn't named, by its own word")
         if (release.get("id"), release.get("digest"), release.get("next"), release.get("failed")) != (
             self.ids["2.0.0"],
             self._goods.digests["2.0.0"],
@@ -309,15 +341,12 @@ class Life:
             None,
         ):
             wrong(f"NVS has release {release}")
-        if not CLEAN_ACTIVATIONS <= thing[3] <= self._allowed:
+        if not self.clean_activations <= thing[3] <= self._allowed:
             wrong(f"{thing[3]} activations, {self._allowed} at most")
-        url = f"{self._service.url}/v1/things/{thing[0]}/target-version.json"
-        answer = httpx.get(url, headers={"X-ApiKey": cloud.get("key", "")}, verify=False)
-        if answer.status_code != 200:
-            wrong(f"its key isn't good: {answer.status_code}")
+        self._judge_standing(wrong, thing[0])
 
     def _judge_readings(self, wrong: Callable[[str], None]) -> None:
-        count = Counter(self._service.readings(self._serial))
+        count = Counter(self._service.readings(self._number))
         lost = [value for value, _ in self.taken[: self._mark] if not count[value]]
         if lost:
             wrong(f"{len(lost)} readings lost: {lost[:5]}")
@@ -332,7 +361,7 @@ class Life:
             wrong(f"{longest / 1000:.1f} s without a reading")
 
     def _outcome(self, took_s: float, led: int) -> Outcome:
-        thing = self._service.thing(self._serial)
+        thing = self._service.thing(self._number)
         records = self.proxy.records
         start_ms = self.events[0][0]
         return Outcome(

@@ -40,7 +40,8 @@ class Request:
     @property
     def label(self) -> str:
         """What it is for, without ids: `GET target-version`."""
-        short = _ID.sub("", self.path.removeprefix("/v1/")).replace("//", "/").removesuffix(".json").strip("/.")
+        short = _ID.sub("", self.path.removeprefix("/dms").removeprefix("/v1/")).replace("//", "/")
+        short = short.removesuffix(".json").strip("/.") + ("/release" if short == "firmware/" else "")
         name = {"things": "name", "things/version": "version", "provision/activate": "activate"}.get(short)
         return f"{self.method} {name or short.rsplit('/', 1)[-1]}"
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exchanges.campaign import Case, Crew, single_harms, storms, story
+from exchanges.campaign import TURNS, Case, Crew, single_harms, storms, story
 from exchanges.harms import HARMS
-from exchanges.life import CLEAN_ACTIVATIONS, Outcome
+from exchanges.life import Outcome
+from exchanges.worker import GADGETKEEPER
 
 STORMS = 24
 STORM_LIKELY = 0.4  # of each exchange to be harmed
@@ -48,17 +49,22 @@ def campaign(
     workers: int = 2,
     whole: Iterable[str] = tuple(HARMS),
     storm_count: int = STORMS,
+    turns: int = TURNS,
+    cloud: str = GADGETKEEPER,
     on_outcome: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """All of it on CPython; the folder holds the goods. Harms that aren't in `whole` come to every sixth exchange."""
+    """All of it on CPython; the folder holds the goods. A harm that isn't in `whole` comes to one of `turns` exchanges.
+
+    cloud: the service.
+    """
     began_s = time.monotonic()
     with Crew(folder, workers) as crew:
-        ((_, clean),) = crew.live([{"name": "clean"}])
+        ((_, clean),) = crew.live([{"name": "clean", "cloud": cloud}])
         report = Report(clean)
         if clean.problems:
             raise AssertionError("the clean life went wrong: " + story(clean))
-        cases = storms(storm_count, STORM_LIKELY, STORM_EXCHANGES) + single_harms(clean, whole)
-        for case, outcome in crew.live(cases):
+        cases = storms(storm_count, STORM_LIKELY, STORM_EXCHANGES) + single_harms(clean, whole, turns)
+        for case, outcome in crew.live([{**case, "cloud": cloud} for case in cases]):
             report.lived.append((case, outcome))
             report.took_s = time.monotonic() - began_s
             on_outcome(report)
@@ -79,16 +85,16 @@ def table(report: Report) -> list[str]:
     ]
     for harm in HARMS:
         if outcomes := [outcome for _, outcome in report.of(harm)]:
-            lines.append(_row(harm, outcomes))
+            lines.append(_row(harm, outcomes, report.clean))
     if stormy := [outcome for case, outcome in report.lived if "storm" in case]:
-        lines.append(_row(f"storms: {STORM_LIKELY:.0%} of {STORM_EXCHANGES} exchanges", stormy))
+        lines.append(_row(f"storms: {STORM_LIKELY:.0%} of {STORM_EXCHANGES} exchanges", stormy, report.clean))
     lived = [outcome for _, outcome in report.lived]
-    lines += ["", _row("all", lived), "", f"{len(lived)} lives in {report.took_s:.0f} s"]
+    lines += ["", _row("all", lived, report.clean), "", f"{len(lived)} lives in {report.took_s:.0f} s"]
     return lines
 
 
-def _row(name: str, outcomes: list[Outcome]) -> str:
-    activations = max(outcome.activations for outcome in outcomes) - CLEAN_ACTIVATIONS
+def _row(name: str, outcomes: list[Outcome], clean: Outcome) -> str:
+    activations = max(outcome.activations for outcome in outcomes) - clean.activations
     longest_s = max(outcome.lived_ms for outcome in outcomes) / 1000
     wrong = sum(bool(outcome.problems) for outcome in outcomes)
     return f"{name:<32}{len(outcomes):>6}{activations:>18}{longest_s:>12.0f}{wrong:>7}"

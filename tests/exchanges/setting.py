@@ -19,7 +19,7 @@ from power.workshop import shortened
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.release import builder
 from thermokeeper.release.files import PROJECT
-from thermokeeper.server.client import VendorClient
+from thermokeeper.server.client import OwnerClient, VendorClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.ratelimit import Rate
 from thermokeeper.server.settings import Settings
@@ -90,11 +90,14 @@ class Service:
         self.vendor = VendorClient(self.url, _TOKEN)
         self.vendor.create_template("none")
         self.vendor.create_product(PRODUCT, "Thermometer", "none")
+        self._owner = OwnerClient(self.url, self.vendor.create_owner("Ada").token)
+        self.vendor.grant_access("Ada", PRODUCT)
         self._templates: dict[Goods, tuple[str, dict[str, str]]] = {}  # ids of template and versions
         self._rows = sqlite3.connect(folder / "thermokeeper.db", check_same_thread=False, isolation_level=None)
 
     def close(self) -> None:
         self._rows.close()
+        self._owner.close()
         self.vendor.close()
         self._server.stop()
 
@@ -121,6 +124,12 @@ class Service:
         """Let this serial have another version."""
         self.vendor.change_serial(serial, target_version=version_id)
 
+    def claimed(self, uuid: str) -> str:
+        """Let a device have an owner with access to the product; a token for it."""
+        token = self.vendor.create_dms_token(uuid=uuid).token
+        self._owner.claim_device(uuid)
+        return token
+
     # What the server has kept, straight from its file: asked after each reading of a life, so it has to be quick.
 
     def thing(self, serial: str) -> tuple[str, str, str | None, int] | None:
@@ -131,6 +140,15 @@ class Service:
             " LEFT JOIN versions ON versions.id = things.current_version_id WHERE serials.number = ?"
         )
         found: tuple[str, str, str | None, int] | None = self._rows.execute(query, (serial,)).fetchone()
+        return found
+
+    def uses_of_token(self, uuid: str) -> tuple[int, int]:
+        """How often the token for a device was taken, and how often acknowledged."""
+        query = (
+            "SELECT dms_tokens.taken, count(dms_token_uses.acknowledged_at) FROM dms_tokens"
+            " LEFT JOIN dms_token_uses ON dms_token_uses.token_id = dms_tokens.id WHERE dms_tokens.uuid = ?"
+        )
+        found: tuple[int, int] = self._rows.execute(query, (uuid,)).fetchone()
         return found
 
     def readings(self, serial: str) -> list[float]:

@@ -14,11 +14,11 @@ import pytest
 
 from exchanges.campaign import Crew, harmed, places, story
 from exchanges.harms import HARMS, PlannedHarm
-from exchanges.life import CLEAN_ACTIVATIONS, Life
+from exchanges.life import Life
 from exchanges.proxy import Request
 from exchanges.report import Report, campaign, table
 from exchanges.setting import Change, Goods, Service, service
-from exchanges.worker import hasty
+from exchanges.worker import DMS, GADGETKEEPER, LIVES, hasty
 
 pytestmark = pytest.mark.timeout(900)  # the first test that looks at the campaign waits for all of it
 
@@ -57,6 +57,7 @@ class Guard:
     label: str
     problem: str
     after: str = ""
+    cloud: str = GADGETKEEPER
 
 
 GUARDS = {
@@ -120,6 +121,19 @@ GUARDS = {
         "isn't at its end",
         after="GET target-version",
     ),
+    "a credential that was replaced is got again": Guard(
+        (
+            (
+                "keeper/clouds/gecko_dms.py",
+                "if error.status != 401:\n                raise\n            self._keep(credential=None",
+                "if True:\n                raise\n            self._keep(credential=None",
+            ),
+        ),
+        "done twice, first answer",
+        "POST provision",
+        "isn't at its end",
+        cloud=DMS,
+    ),
 }
 
 
@@ -164,7 +178,7 @@ def test_a_life_with_any_exchange_harmed_in_any_way_ends_as_the_clean_one(report
 def test_an_activation_whose_answer_was_lost_costs_one_more_and_no_other_lost_answer_does(report):
     for harm in LOST:
         for number, outcome in report.of(harm):
-            expected = CLEAN_ACTIVATIONS + (outcome.exchanges[number][0] == "POST activate")
+            expected = Life.clean_activations + (outcome.exchanges[number][0] == "POST activate")
             assert outcome.activations == expected, story(outcome)
 
 
@@ -190,6 +204,18 @@ def test_a_board_is_led_to_another_server_and_asks_it_without_its_key(report):
     assert asked == {"GET target-version", "GET version", "GET firmware.bin"}
 
 
+def test_a_life_with_a_dms_ends_as_the_clean_one_whatever_is_harmed_in_any_way(goods_folder):
+    # An answer is lost at each exchange; each other harm comes to one or two, `make exchanges` has them all.
+    report = campaign(goods_folder, whole=("cut before the answer",), storm_count=2, turns=11, cloud=DMS)
+    print("\n".join(table(report)))
+    assert not report.failed, report.complaint()
+    assert {exchange[0] for exchange in report.clean.exchanges} == {
+        *("POST provision", "PUT provision", "POST activate", "PUT thing", "GET firmware", "GET current"),
+        *("GET release", "PUT firmware", "POST temperature"),
+    }
+    assert [name for name in HARMS if not report.of(name)] == []
+
+
 def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
     with Crew(goods_folder, 5) as crew:
         ((_, clean),) = crew.live([{"name": "clean", "runtime": "micropython"}])
@@ -204,7 +230,7 @@ def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
 def test_without_this_guard_a_life_goes_wrong(name, served, tmp_path):
     guard = GUARDS[name]
     Goods.make(tmp_path / "goods", guard.change, compiled=False)
-    life = Life(name, Goods(tmp_path / "goods", source=True), served, tmp_path, activations=9)
+    life = LIVES[guard.cloud](name, Goods(tmp_path / "goods", source=True), served, tmp_path, activations=9)
     life.limit_ms = 15 * 60_000
 
     def choose(request: Request) -> PlannedHarm | None:

@@ -14,22 +14,26 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from exchanges.dms import DmsLife
 from exchanges.harms import HARMS, PlannedHarm
 from exchanges.life import Life, Outcome
 from exchanges.proxy import Request
 from exchanges.setting import Goods, Service, service
 
+GADGETKEEPER, DMS = "gadgetkeeper", "dms"
+LIVES = {GADGETKEEPER: Life, DMS: DmsLife}
 _STUCK_S = 150
 
 
 def live(case: dict[str, Any], goods: Goods, served: Service, folder: Path) -> Outcome:
     """One life. case: name; number, harm, seed for one harmed exchange (or `harms`: [[number, harm, seed], ...]), or
-    storm: how likely each exchange is harmed, seed, and until: the exchange from which on none is."""
+    storm: how likely each exchange is harmed, seed, and until: the exchange from which on none is. cloud: its service.
+    """
     planned: list[tuple[int, PlannedHarm]] = []
     for number, name, seed in case.get("harms", ()):
         planned.append((number, HARMS[name].at(seed)))
     storm = "storm" in case
-    life = Life(case["name"], goods, served, folder, case.get("activations", 0))
+    life = LIVES[case.get("cloud", GADGETKEEPER)](case["name"], goods, served, folder, case.get("activations", 0))
     for number, harm in planned:
         if HARMS[harm.name].refuses:
             life.proxy.refused.add(number)
