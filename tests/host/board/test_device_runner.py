@@ -13,7 +13,9 @@ import pytest
 import serial
 from serial.rfc2217 import PortManager
 
+from thermokeeper.board import link as link_module
 from thermokeeper.board.link import linked
+from thermokeeper.errors import ToolError
 
 FOLDER = Path(__file__).resolve().parents[2] / "device"
 SCRIPTS = sorted((FOLDER / "scripts").glob("*.py"))
@@ -69,6 +71,16 @@ def test_a_byte_lost_on_the_line_does_not_keep_a_board_from_its_restart(bench, m
         link.restart()
         assert lost
     bench.says("tk: reading", seen)
+
+
+def test_a_board_that_restarts_and_talks_on_is_not_waited_for_for_ever(bench, monkeypatch):
+    monkeypatch.setattr(link_module, "_LONGEST_S", 4)
+    with pytest.raises(ToolError, match="the board stopped answering"), linked(bench.port.path) as link:
+        link.stop_program()
+        link.restart()
+        bench.says("tk: reading", len(bench.events))  # one each second from now on, and no prompt
+        link.serial.reset_input_buffer()
+        link.run("print(1)")
 
 
 class PortWithoutLines(serial.Serial):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import serial
 from mpremote.transport import TransportError, TransportExecError
@@ -17,6 +17,7 @@ from thermokeeper.errors import ToolError
 _READ_S = 2
 _ATTEMPTS = 3
 _PATIENCE_S = 3  # of one attempt
+_LONGEST_S = 120  # for whatever the board is asked
 _RESTART = "import machine\nmachine.RTC().memory(b'')\nmachine.reset()"
 
 
@@ -47,6 +48,28 @@ class Link(SerialTransport):  # type: ignore[misc]  # it comes without types
     def run(self, code: str) -> str:
         """Run code on the board; what it printed."""
         return bytes(self.exec(code)).decode(errors="replace")
+
+    def read_until(
+        self,
+        min_num_bytes: int,
+        ending: bytes,
+        timeout: float | None = 10,
+        data_consumer: Callable[[bytes], None] | None = None,
+        timeout_overall: float | None = None,
+    ) -> bytes:
+        """As mpremote's, but with an end: a board that has restarted talks on and on, and never of what was asked."""
+        end_s = time.monotonic() + (timeout_overall or _LONGEST_S)
+        last_s = time.monotonic()
+        data = b""
+        while not data.endswith(ending) and time.monotonic() < end_s:
+            if new := self.serial.read(1):
+                last_s = time.monotonic()
+                if data_consumer:
+                    data_consumer(new)
+                data = new if data_consumer else data + new
+            elif timeout is not None and time.monotonic() >= last_s + timeout:
+                break
+        return data
 
     def restart(self) -> None:
         """Reset the stopped board, the starts so far not counted. A byte may be lost on the way: then once more."""
