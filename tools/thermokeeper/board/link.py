@@ -32,7 +32,6 @@ class Link(SerialTransport):  # type: ignore[misc]  # it comes without types
         self.in_raw_repl = False
         self.use_raw_paste = True
         self.mounted = False
-        self.is_pty = True  # always read with a timeout, and never ask first how much there is
 
     def stop_program(self) -> None:
         """Interrupt whatever runs, and be at the raw prompt; nothing is reset."""

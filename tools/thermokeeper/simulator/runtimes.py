@@ -31,6 +31,8 @@ _ENDS = ("cut", "reset", "soft", "deepsleep", "panic:", "repl", "vfs", "watchdog
 class Life:
     """From the bootloader's jump to the next reset. `run` returns how it ended."""
 
+    _halted = False  # perhaps before it has begun to run
+
     def __init__(self, board: Board, cause: int) -> None:
         self.board = board
         self.cause = cause
@@ -49,7 +51,6 @@ class ProcessLife(Life):
     """A life in a process of its own, killed where a board would lose power."""
 
     process: subprocess.Popen[bytes] | None = None
-    _halted = False
 
     def run(self) -> str:
         board = self.board
@@ -192,7 +193,6 @@ class HereLife(Life):
     """A life in this process and thread."""
 
     _sandbox: Sandbox | None = None
-    _halted = False
 
     def run(self) -> str:
         from thermokeeper.simulator.sandbox import Sandbox

@@ -13,7 +13,6 @@ import cmath
 import collections
 import ctypes
 import errno
-import functools
 import hashlib
 import heapq
 import io
@@ -21,7 +20,6 @@ import json
 import math
 import os
 import platform
-import posixpath
 import random
 import re
 import struct
@@ -30,12 +28,13 @@ import traceback
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from thermokeeper.simulator import console, streams
+from thermokeeper.simulator import console, imports, streams
 from thermokeeper.simulator.filesystem import Files
-from thermokeeper.simulator.shimcode import NAMES, ShimModules
+from thermokeeper.simulator.shimcode import ShimModules
+from thermokeeper.simulator.streams import module_of
 
 if TYPE_CHECKING:
     from thermokeeper.simulator.board import Board
@@ -59,7 +58,7 @@ _HOST_MODULES = {
         struct,
     )
 }
-_BOARD_MODULES = frozenset(name for name in NAMES if not name.startswith("_"))
+_OURS = (__file__, imports.__file__)  # on a board these steps would be in C
 
 
 class _LifeOver(BaseException):
@@ -68,17 +67,6 @@ class _LifeOver(BaseException):
 
 def _interrupt(thread: int) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(_LifeOver))
-
-
-@functools.lru_cache(maxsize=512)
-def _compile(source: bytes, name: str) -> CodeType:
-    return compile(source, name, "exec", dont_inherit=True)
-
-
-@functools.lru_cache(maxsize=8)
-def _host_files(folders: tuple[Path, ...]) -> dict[bytes, str]:
-    """Content -> path of every Python file below the folders."""
-    return {path.read_bytes(): str(path) for folder in folders for path in sorted(folder.rglob("*.py"))}
 
 
 class Sandbox:
@@ -138,11 +126,10 @@ class Sandbox:
         self._console = console.Output(say)
         self._pipe = os.pipe() if stdin is None else (stdin, -1)
         self._files = Files()
-        self._sources = _host_files(sources) if sources else {}
-        self.modules: dict[str, ModuleType] = {}
-        self._builtins = {
+        self._imports = imports.Imports(self._files, shim, sources)
+        self._imports.builtins = board_builtins = {
             **vars(builtins),
-            "__import__": self._import,
+            "__import__": self._imports.load,
             "open": self._files.open,
             "print": self._print,
             "input": self._input,
@@ -150,16 +137,16 @@ class Sandbox:
         }
         board_time = shim["_simtime"]
         shim.replacements["time"] = board_time
-        self._given = {
+        self._imports.given = {
             **_HOST_MODULES,
             **streams.modules(shim["network"].linked, hardware.alive, self._sockets),
             "time": board_time,
             "vfs": self._files.vfs_module(),
             "os": self._os(),
             "sys": self._sys(),
-            "gc": _module("gc", _GC),
+            "gc": module_of("gc", _GC),
             "micropython": shim["micropython"],
-            "builtins": _module("builtins", self._builtins),
+            "builtins": module_of("builtins", board_builtins),
         }
 
     # running
@@ -191,7 +178,13 @@ class Sandbox:
         # What the stock start-up prints and opens is the board's as well.
         start = shim["_simboot"]
         start.__dict__.update({"print": self._print, "open": self._files.open})
-        start.boot(self._hardware, shim["esp32"].Partition, self._given["vfs"], self._given["os"], self._run_file)
+        start.boot(
+            self._hardware,
+            shim["esp32"].Partition,
+            self._imports.given["vfs"],
+            self._imports.given["os"],
+            self._run_file,
+        )
 
     def _leave(self) -> None:
         """Nothing of this life stays: no socket, no file, no exception under way to this thread."""
@@ -212,7 +205,7 @@ class Sandbox:
         self._hardware.over = self._hardware.over or "off"
         for opened in list(self._sockets):
             opened.close()
-        for module in self.modules.values():
+        for module in self._imports.modules.values():
             module.__dict__.clear()
         if self._runner is not None:
             self._flash.close()
@@ -254,11 +247,8 @@ class Sandbox:
     def _execfile(self, name: str, scope: dict[str, Any]) -> None:
         with self._files.open(name, "rb") as file:
             source = file.read()
-        scope["__builtins__"] = self._builtins
-        exec(self._code(source, name), scope)
-
-    def _code(self, source: bytes, name: str) -> CodeType:
-        return _compile(source, self._sources.get(source, name))
+        scope["__builtins__"] = self._imports.builtins
+        exec(self._imports.code(source, name), scope)
 
     # builtins
 
@@ -274,98 +264,15 @@ class Sandbox:
     def _print_exception(self, error: BaseException, file: Any = None) -> None:
         lines = ["Traceback (most recent call last):"]
         for frame in traceback.extract_tb(error.__traceback__):
-            if frame.filename != __file__:
+            if frame.filename not in _OURS:
                 lines.append(f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}')
         lines.append(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         (file or self._console).write("\n".join(lines) + "\n")
 
-    # import
-
-    def _import(self, name: str, scope: Any = None, locals_: Any = None, names: Any = (), level: int = 0) -> ModuleType:
-        if level:
-            package = scope.get("__package__") or (
-                scope["__name__"] if "__path__" in scope else scope["__name__"].rpartition(".")[0]
-            )
-            for _ in range(level - 1):
-                package = package.rpartition(".")[0]
-            if not package:
-                raise ImportError("can't perform relative import")
-            name = f"{package}.{name}" if name else package
-        module = top = self._load(name.partition(".")[0])
-        loaded = name.partition(".")[0]
-        for part in name.split(".")[1:]:
-            loaded += "." + part
-            child = self._load(loaded, module)
-            setattr(module, part, child)
-            module = child
-        if not names:
-            return module if level else top
-        for wanted in names:
-            if wanted != "*" and not hasattr(module, wanted) and hasattr(module, "__path__"):
-                try:
-                    setattr(module, wanted, self._load(f"{name}.{wanted}", module))
-                except ImportError:
-                    raise ImportError(f"can't import name {wanted}") from None
-        return module
-
-    def _load(self, name: str, parent: ModuleType | None = None) -> ModuleType:
-        if name in self.modules:
-            return self.modules[name]
-        if parent is None:
-            if name in self._given:
-                return self._given[name]
-            if name in _BOARD_MODULES:
-                return self._shim[name]
-            folders = [folder for folder in self._given["sys"].path if folder != ".frozen"]
-        elif hasattr(parent, "__path__"):
-            folders = [parent.__path__]
-        else:
-            folders = []
-        last = name.rpartition(".")[2]
-        compiled = None
-        for folder in folders:
-            base = posixpath.join(folder, last)
-            if self._is(base, 0x4000):
-                return self._execute(name, base + "/__init__.py", base)
-            if self._is(base + ".py", 0x8000):
-                return self._execute(name, base + ".py", None)
-            if self._is(base + ".mpy", 0x8000):
-                compiled = base + ".mpy"
-                break
-        if compiled:
-            raise ImportError(f"{compiled} is compiled for MicroPython: build the release with --source to run it here")
-        error = ImportError(f"no module named '{name}'")
-        error.errno = errno.ENOENT  # type: ignore[attr-defined]
-        raise error
-
-    def _is(self, path: str, kind: int) -> bool:
-        try:
-            return self._files.stat(path)[0] == kind
-        except OSError:
-            return False
-
-    def _execute(self, name: str, path: str, folder: str | None) -> ModuleType:
-        module = ModuleType(name)
-        module.__dict__["__builtins__"] = self._builtins
-        module.__file__ = path
-        if folder:
-            module.__path__ = folder  # type: ignore[assignment]
-        source = b""
-        if not folder or self._is(path, 0x8000):
-            with self._files.open(path, "rb") as file:
-                source = file.read()
-        self.modules[name] = module
-        try:
-            exec(self._code(source, path), module.__dict__)
-        except BaseException:
-            self.modules.pop(name, None)
-            raise
-        return module
-
     # modules
 
     def _os(self) -> ModuleType:
-        return _module(
+        return module_of(
             "os",
             {
                 **self._files.os_functions(),
@@ -381,11 +288,11 @@ class Sandbox:
         def leave(status: Any = 0) -> None:
             raise SystemExit(status)
 
-        return _module(
+        return module_of(
             "sys",
             {
                 "path": ["", ".frozen", "/lib"],
-                "modules": self.modules,
+                "modules": self._imports.modules,
                 "argv": [],
                 "platform": "esp32",
                 "byteorder": "little",
@@ -419,9 +326,3 @@ _GC: dict[str, Any] = {
     "isenabled": lambda: True,
     "threshold": lambda amount=-1: -1,
 }
-
-
-def _module(name: str, content: dict[str, Any]) -> ModuleType:
-    module = ModuleType(name)
-    module.__dict__.update(content)
-    return module

@@ -1,4 +1,4 @@
-"""Sockets, TLS, polling and decompression on CPython in the form in which MicroPython has them.
+"""Sockets, TLS and polling on CPython in the form in which MicroPython has them.
 
 The stream methods read, readinto and write: None where they would block, otherwise as much as there was; on a
 blocking stream they go on until all is done. Knows nothing of a board: `linked` tells whether there is a network.
@@ -6,16 +6,15 @@ blocking stream they go on until all is done. Knows nothing of a board: `linked`
 
 from __future__ import annotations
 
-import io
 import select
 import socket
 import ssl
-import zlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-_AHEAD = 256
+from thermokeeper.simulator.deflateio import DeflateIO
+
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -247,88 +246,6 @@ class Poll:
         return iter(self.poll(timeout_ms))
 
 
-class DeflateIO:
-    """`deflate.DeflateIO`; it takes no byte from the stream that isn't part of the compressed data."""
-
-    def __init__(self, stream: Any, format: int = 0, wbits: int = 0, close: bool = False) -> None:
-        self._stream = stream
-        self._close = close
-        bits = wbits or 15
-        self._bits = {0: bits | 32, 1: -bits, 2: bits, 3: bits | 16}[format]
-        self._format = format
-        self._decompressor: Any = None
-        self._compressor: Any = None
-        self._rest = b""
-        # what is in memory is taken by the piece, and put back as far as it wasn't needed
-        self._ahead = _AHEAD if isinstance(stream, io.BytesIO) else 1
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        done = 0
-        while done < len(view):
-            part = self._some(len(view) - done)
-            if not part:
-                break
-            view[done : done + len(part)] = part
-            done += len(part)
-        return done
-
-    def read(self, size: int = -1) -> bytes:
-        if size >= 0:
-            buffer = bytearray(size)
-            return bytes(buffer[: self.readinto(buffer)])
-        parts = []
-        while part := self._some(4096):
-            parts.append(part)
-        return b"".join(parts)
-
-    def readline(self) -> bytes:
-        line = b""
-        while not line.endswith(b"\n") and (byte := self._some(1)):
-            line += byte
-        return line
-
-    def _some(self, limit: int) -> bytes:
-        if self._decompressor is None:
-            self._decompressor = zlib.decompressobj(self._bits)
-        try:
-            while not self._decompressor.eof:
-                part = self._decompressor.decompress(self._rest, limit)
-                self._rest = self._decompressor.unconsumed_tail
-                if self._ahead > 1:
-                    self._stream.seek(-len(self._rest) - len(self._decompressor.unused_data), io.SEEK_CUR)
-                    self._rest = b""
-                if part:
-                    return bytes(part)
-                if not self._rest and not self._decompressor.eof:
-                    self._rest = self._stream.read(self._ahead)
-                    if not self._rest:
-                        raise EOFError
-        except zlib.error:
-            raise OSError(22) from None
-        return b""
-
-    def write(self, data: Any) -> int:
-        if self._compressor is None:
-            bits = {0: -15, 1: -15, 2: 15, 3: 31}[self._format]
-            self._compressor = zlib.compressobj(6, zlib.DEFLATED, bits)
-        self._stream.write(self._compressor.compress(data))
-        return len(data)
-
-    def close(self) -> None:
-        if self._compressor is not None:
-            self._stream.write(self._compressor.flush())
-            self._compressor = None
-        if self._close:
-            self._stream.close()
-
-    def __enter__(self) -> DeflateIO:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
 def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) -> dict[str, ModuleType]:
     """The modules socket, ssl, select and deflate of one board; sockets are added to the set `opened`."""
 
@@ -353,7 +270,7 @@ def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) 
             raise OSError(-202) from None
 
     return {
-        "socket": _module(
+        "socket": module_of(
             "socket",
             {
                 name: getattr(socket, name)
@@ -369,7 +286,7 @@ def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) 
             }
             | {"socket": BoardSocket, "getaddrinfo": getaddrinfo},
         ),
-        "ssl": _module(
+        "ssl": module_of(
             "ssl",
             {
                 name: getattr(ssl, name)
@@ -383,15 +300,16 @@ def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) 
             }
             | {"SSLContext": BoardContext},
         ),
-        "select": _module(
+        "select": module_of(
             "select",
             {name: getattr(select, name) for name in ("POLLIN", "POLLOUT", "POLLERR", "POLLHUP")} | {"poll": Poll},
         ),
-        "deflate": _module("deflate", {"DeflateIO": DeflateIO, "AUTO": 0, "RAW": 1, "ZLIB": 2, "GZIP": 3}),
+        "deflate": module_of("deflate", {"DeflateIO": DeflateIO, "AUTO": 0, "RAW": 1, "ZLIB": 2, "GZIP": 3}),
     }
 
 
-def _module(name: str, content: dict[str, Any]) -> ModuleType:
+def module_of(name: str, content: dict[str, Any]) -> ModuleType:
+    """A module that holds this."""
     module = ModuleType(name)
     module.__dict__.update(content)
     return module
