@@ -25,6 +25,7 @@ from plain_http import read_request
 LIMIT_S = 30
 _BLOCK = 65536
 _ID = re.compile(r"[0-9a-f]{32}")
+_NAMES = {"things/": "name", "things/version": "version", "provision/activate": "activate", "firmware/": "release"}
 
 
 @dataclass
@@ -41,8 +42,8 @@ class Request:
     def label(self) -> str:
         """What it is for, without ids: `GET target-version`."""
         short = _ID.sub("", self.path.removeprefix("/dms").removeprefix("/v1/")).replace("//", "/")
-        short = short.removesuffix(".json").strip("/.") + ("/release" if short == "firmware/" else "")
-        name = {"things": "name", "things/version": "version", "provision/activate": "activate"}.get(short)
+        short = short.removesuffix(".json")
+        name = _NAMES.get(short)
         return f"{self.method} {name or short.rsplit('/', 1)[-1]}"
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 
 from power import campaign as work
 from power.campaign import Campaign, Outcome
+from power.courses import DMS, GADGETKEEPER
 from power.guards import GUARDS
 from power.life import Cut
 
@@ -29,13 +30,13 @@ def main() -> int:
     guard = work.by_id(options.without) if options.without else None
     with Campaign(1 if options.cut else None) as campaign:
         if options.cut:
-            name = work.DMS if options.dms else guard.name if guard else work.NOTHING
-            return _one(campaign, Cut.parse(options.cut), name)
+            name = guard.name if guard else DMS if options.dms else GADGETKEEPER
+            return _one(campaign, name, Cut.parse(options.cut))
         return _all(campaign, options.guards, not options.no_micropython)
 
 
-def _one(campaign: Campaign, cut: Cut, without: str) -> int:
-    verdict = campaign.tell(cut, without)
+def _one(campaign: Campaign, name: str, cut: Cut) -> int:
+    verdict = campaign.tell(name, cut)
     print(verdict.operation)
     print("\n".join(line for line in verdict.lines if not line.startswith(("tk: reading", "tk: download"))))
     print("\n".join(f"FAULT: {fault}" for fault in verdict.faults) or "as it should be")
@@ -44,20 +45,20 @@ def _one(campaign: Campaign, cut: Cut, without: str) -> int:
 
 def _all(campaign: Campaign, guard_lives: int, micropython: bool) -> int:
     started_s = time.monotonic()
-    stories = {work.NOTHING: campaign.story, work.DMS: campaign.dms}
+    stories = campaign.stories
     rows: list[tuple[str, str, list[tuple[str, Future[Outcome]]]]] = []
 
-    def add(title: str, count: str, lives: Sequence[Cut], name: str = work.NOTHING) -> None:
-        rows.append((title, count, [(name, campaign.live(some, name)) for some in work.chunks(lives)]))
+    def add(course: str, title: str, count: str, lives: Sequence[Cut]) -> None:
+        rows.append((title, count, [(course, campaign.live(course, some)) for some in work.chunks(lives)]))
 
-    for name, story in stories.items():
+    for course, story in stories.items():
         for number, stage in enumerate(story.stages):
-            add(stage.name, str(len(story.of_stage(number))), work.every_cut(story, number), name)
-    add("two cuts in one life", "", work.pairs(campaign.story))
-    add("DMS: two cuts in one life", "", work.pairs(campaign.dms, work.DMS_PAIRS), work.DMS)
-    add("a write that flash loses", "", work.losses(campaign.story))
+            add(course, stage.name, str(len(story.of_stage(number))), work.every_cut(story, number))
+    add(GADGETKEEPER, "two cuts in one life", "", work.pairs(stories[GADGETKEEPER]))
+    add(DMS, "DMS: two cuts in one life", "", work.pairs(stories[DMS], work.DMS_PAIRS))
+    add(GADGETKEEPER, "a write that flash loses", "", work.losses(stories[GADGETKEEPER]))
     if micropython:
-        samples = [(name, campaign.on_micropython(_MICROPYTHON_LIVES, name)) for name in stories]
+        samples = [(course, campaign.on_micropython(course, _MICROPYTHON_LIVES)) for course in stories]
         rows.append(("samples on MicroPython", "", samples))
     guards = [(guard, campaign.without(guard, guard_lives, False)) for guard in GUARDS]
     print(f"{'the life':<46}{'operations':>11}{'lives':>7}{'cuts':>7}{'failed':>8}")
@@ -65,7 +66,7 @@ def _all(campaign: Campaign, guard_lives: int, micropython: bool) -> int:
     failures = []
     for title, count, parts in rows:
         outcomes = [part.result() for _, part in parts]
-        failed = [(name, verdict) for name, part in parts for verdict in part.result().failed]
+        failed = [(course, verdict) for course, part in parts for verdict in part.result().failed]
         failures += failed
         row = [sum(outcome.lives for outcome in outcomes), sum(outcome.cuts for outcome in outcomes), len(failed)]
         total = [one + other for one, other in zip(total, row, strict=True)]
@@ -73,8 +74,8 @@ def _all(campaign: Campaign, guard_lives: int, micropython: bool) -> int:
     operations = sum(len(story.operations) for story in stories.values())
     print(f"{'in all':<46}{operations:>11}{total[0]:>7}{total[1]:>7}{total[2]:>8}")
     print(f"{time.monotonic() - started_s:.0f} s\n")
-    for name, verdict in failures[:20]:
-        print(f"{verdict.operation}\n  {verdict.faults[0]}\n  {work.reproduce(str(verdict.cut), name)}")
+    for course, verdict in failures[:20]:
+        print(f"{verdict.operation}\n  {verdict.faults[0]}\n  {work.reproduce(course, verdict.cut)}")
     wrong = len(failures)
     print(f"{'without the guard':<46}{'lives':>7}{'failed':>8}  the first that finds it")
     for guard, future in guards:

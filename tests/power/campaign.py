@@ -21,17 +21,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from power import courses, life, workshop
-from power.courses import COURSES
+from power import life, workshop
+from power.courses import COURSES, DMS, GADGETKEEPER
 from power.guards import GUARDS, Guard
 from power.life import LOST, MOMENTS, Cut, Story, Trouble, Verdict
 from power.real_time import Sample
 from power.service import Double
 from power.workshop import Works
 
-# A set of releases has the name of the guard that is out, or:
-NOTHING = ""  # every guard is in place
-DMS = "the life with a DMS"  # the same, for the other service
 PAIRS = 240
 DMS_PAIRS = 60
 LOSSES = 60
@@ -74,8 +71,7 @@ class Campaign:
         )
         # It mostly waits: beside the others, in a process of its own.
         self._slow_pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (str(self._folder),))
-        self.story: Story = self._pool.submit(_prepare, NOTHING).result()
-        self.dms: Story = self._pool.submit(_prepare, DMS).result()
+        self.stories: dict[str, Story] = {course: self._pool.submit(_prepare, course).result() for course in COURSES}
 
     def __enter__(self) -> Campaign:
         return self
@@ -85,25 +81,25 @@ class Campaign:
         self._slow_pool.shutdown(cancel_futures=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def live(self, cuts: Sequence[Cut], without: str = NOTHING) -> Future[Outcome]:
+    def live(self, course: str, cuts: Sequence[Cut]) -> Future[Outcome]:
         """These lives, one after another."""
-        return self._pool.submit(_live, without, cuts)
+        return self._pool.submit(_live, course, cuts)
 
-    def on_micropython(self, count: int, name: str = NOTHING) -> Future[Outcome]:
+    def on_micropython(self, course: str, count: int) -> Future[Outcome]:
         """So many cut lives on MicroPython, and the uncut one before."""
-        return self._slow_pool.submit(_on_micropython, name, count)
+        return self._slow_pool.submit(_on_micropython, course, count)
 
-    def compare(self, name: str = NOTHING) -> Future[tuple[list[str], list[str]]]:
+    def compare(self, course: str) -> Future[tuple[list[str], list[str]]]:
         """What the uncut life is like on the double of the service, and on the real one."""
-        return self._pool.submit(_compare, name)
+        return self._pool.submit(_compare, course)
 
     def cuts_that_differ(self, count: int = 24) -> Future[list[str]]:
         """Cuts whose flash, made of recorded operations, isn't what the simulator's own cut leaves."""
         return self._pool.submit(_cuts_that_differ, count)
 
-    def tell(self, cut: Cut, without: str = NOTHING) -> Verdict:
-        """One life with its story."""
-        return self._pool.submit(_tell, without, cut).result()
+    def tell(self, name: str, cut: Cut) -> Verdict:
+        """One life with its story; name: of its course, or of the guard that is out."""
+        return self._pool.submit(_tell, name, cut).result()
 
     def without(self, guard: Guard, count: int, first_only: bool) -> Future[Outcome]:
         """The campaign with a guard out; `first_only`: until it fails."""
@@ -162,20 +158,18 @@ def _begin(folder: str) -> None:
     _folder = Path(folder)
 
 
+# A set of releases has the name of its course, or of the guard that is out in it.
+
+
 def _course(name: str) -> str:
-    of_dms = name == DMS or (name in _GUARDS and _GUARDS[name].dms)
-    return courses.DMS if of_dms else courses.GADGETKEEPER
-
-
-def _path(name: str) -> Path:
-    return _folder / f"{_GUARDS[name].id if name in _GUARDS else name.replace(' ', '-') or 'all'}.pickle"
+    return _GUARDS[name].course if name in _GUARDS else name
 
 
 def _set(name: str) -> tuple[Works, Story, Double, Path]:
-    path = _path(name)
+    path = _folder / f"{_GUARDS[name].id if name in _GUARDS else name}.pickle"
     if name not in _sets:
-        if len(_sets) > 2:
-            for other in [one for one in _sets if one]:
+        if len(_sets) > len(COURSES):
+            for other in [one for one in _sets if one in _GUARDS]:
                 del _sets[other]
                 _services.pop(other).__exit__()
         if path.exists():
@@ -248,11 +242,11 @@ def _without(name: str, count: int, first_only: bool) -> Outcome:
     return outcome
 
 
-def _compare(name: str) -> tuple[list[str], list[str]]:
-    works, story, _, base = _set(name)
-    with COURSES[_course(name)].real(_folder / f"server {_course(name)}", works.releases) as service:
+def _compare(course: str) -> tuple[list[str], list[str]]:
+    works, story, _, base = _set(course)
+    with COURSES[course].real(_folder / f"server {course}", works.releases) as service:
         life.find_service(service.url)
-        real = life.uncut(_course(name), works, service, base)
+        real = life.uncut(course, works, service, base)
     return _shape(story), _shape(real)
 
 
@@ -269,7 +263,7 @@ def _shape(story: Story) -> list[str]:
 
 
 def _cuts_that_differ(count: int) -> list[str]:
-    works, story, service, base = _set(NOTHING)
+    works, story, service, base = _set(GADGETKEEPER)
     pick = random.Random("differ")
     found = []
     for operation in pick.sample(story.operations, count):
@@ -279,13 +273,13 @@ def _cuts_that_differ(count: int) -> list[str]:
     return found
 
 
-def _on_micropython(name: str, count: int) -> Outcome:
+def _on_micropython(course: str, count: int) -> Outcome:
     started_s = time.monotonic()
-    folder = _folder / f"micropython {_course(name)}"
-    works = workshop.make(folder / "works", _folder / "keys", COURSES[_course(name)].versions, source=False)
+    folder = _folder / f"micropython {course}"
+    works = workshop.make(folder / "works", _folder / "keys", COURSES[course].versions, source=False)
     outcome = Outcome(0, 0, [])
-    with _double(name, works) as service:
-        sample = Sample(_course(name), folder, works, service)
+    with _double(course, works) as service:
+        sample = Sample(course, folder, works, service)
         sample.uncut()
         for stage, cut in sample.cuts(count):
             verdict = sample.relive(stage, cut)
@@ -297,9 +291,9 @@ def _on_micropython(name: str, count: int) -> Outcome:
     return outcome
 
 
-def reproduce(cut: str, without: str = NOTHING) -> str:
+def reproduce(name: str, cut: Cut) -> str:
     """The command that lives this life again and prints its story."""
-    more = " --dms" if without == DMS else f" --without {_GUARDS[without].id}" if without else ""
+    more = f" --without {_GUARDS[name].id}" if name in _GUARDS else " --dms" if name == DMS else ""
     return f'make power ARGS="--cut {cut}{more}"'
 
 

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from power.courses import DMS, GADGETKEEPER
 from power.flash import Operation
 from power.life import LOST, MOMENTS, Cut, Story
 from power.workshop import Change
@@ -174,7 +175,7 @@ _WISH_NOT_KEPT: Change = (
 class Guard:
     """stages, partitions, moments: where cuts that could find it out are. found: whether they are expected to.
 
-    dms: it is one of the life with a DMS.
+    course: the life that it is in.
     """
 
     name: str
@@ -186,7 +187,7 @@ class Guard:
     near: Callable[[Story], list[Operation]] | None = None  # instead of stages and partitions
     found: bool = True
     why: str = ""
-    dms: bool = False
+    course: str = GADGETKEEPER
 
     @property
     def id(self) -> str:
@@ -270,6 +271,6 @@ GUARDS = (
         found=False,
         why="LittleFS, which replaces a file whole when it is closed",
     ),
-    Guard("a credential is kept before it is acknowledged", (_ACKNOWLEDGED_FIRST,), (0,), ("nvs",), dms=True),
-    Guard("the wish for another product is kept first", (_WISH_NOT_KEPT,), (1,), ("nvs",), dms=True),
+    Guard("a credential is kept before it is acknowledged", (_ACKNOWLEDGED_FIRST,), (0,), ("nvs",), course=DMS),
+    Guard("the wish for another product is kept first", (_WISH_NOT_KEPT,), (1,), ("nvs",), course=DMS),
 )

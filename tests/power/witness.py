@@ -34,7 +34,7 @@ class Witness:
         self.trouble: str | None = None
         self.in_bootloader = True
         self._works = works
-        self._done = f"tk: {stage.done}" if stage else ""
+        self._done = f"tk: {stage.done if stage else ''}"
         self._asks, self._typed = stage.typed if stage and stage.typed else ("", "")
         flash.on_write = self.written
 
@@ -43,7 +43,7 @@ class Witness:
         if not event.text.startswith("tk: reading:"):
             self.lines.append(event.text if event.kind == "console" else f"-- {event.kind}: {event.text}")
         if event.kind == "console":
-            self.is_done = self.is_done or (event.text == self._done and self._done != "")
+            self.is_done = self.is_done or event.text == self._done
             if self._typed and event.text == f"tk: {self._asks}":
                 self.keyboard(self._typed)
             failed = _ROLLED_BACK.match(event.text)
