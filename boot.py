@@ -1,9 +1,11 @@
-# Thermokeeper boot.py, revision 2
+# Thermokeeper boot.py, revision 3
 """Finds the release in the running slot and puts its Python code first on the path; nothing else.
 
 It stays on the board for life and boots every release ever made, so it relies only on where a release lies in a slot:
-application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. The
-release can't be asked for help with that: it isn't mounted yet. Without one main.py runs all the same, and says so.
+application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. Behind an
+application that is signed for Secure Boot v2 (padded to 64 KiB, then a sector that begins with 0xE7) the header follows
+that sector. The release can't be asked for help with that: it isn't mounted yet. Without one main.py runs all the same,
+and says so.
 
 What a developer has deployed over a release runs in preference to it, but only over just that release.
 """
@@ -15,6 +17,9 @@ import sys
 
 import vfs
 from esp32 import Partition
+
+# What LittleFS reads at once: with its smallest, 32 bytes, the import of an application takes twice as long.
+_READ_SIZE = 256
 
 
 class _ReleaseFiles:
@@ -50,10 +55,17 @@ def _mount_release():
     header = bytearray(4096)
     slot.readblocks(offset // 4096, header, 0)
     if header[:5] != b"TKREL":
-        raise ValueError("no release behind the application")
+        offset = (end + 65535) // 65536 * 65536 + 4096  # behind a signature sector, if there is one
+        if offset < limit:
+            slot.readblocks(offset // 4096 - 1, header, 0)
+            signed = header[0] == 0xE7
+            slot.readblocks(offset // 4096, header, 0)
+        if offset >= limit or not signed or header[:5] != b"TKREL":
+            raise ValueError("no release behind the application")
     manifest = header[10 : 10 + min(struct.unpack_from("<H", header, 8)[0], 4086)]
     size = [part["size"] for part in json.loads(manifest)["parts"] if part["name"] == "fs"][0]
-    vfs.mount(_ReleaseFiles(slot, offset + 4096, size), "/release", readonly=True)
+    files = vfs.VfsLfs2(_ReleaseFiles(slot, offset + 4096, size), readsize=_READ_SIZE, progsize=_READ_SIZE, lookahead=32)
+    vfs.mount(files, "/release", readonly=True)
     sys.path.insert(0, "/release")
     return hashlib.sha256(header).digest()
 
@@ -81,3 +93,5 @@ if __name__ == "__main__":  # else this is a boot.py that was deployed itself
         _run_deployed()
     except Exception as error:
         print("tk: boot: what was deployed doesn't start: %s" % error)
+    # This code is done, and would lie in memory for as long as the board lives.
+    del _mount_release, _run_deployed

@@ -1,9 +1,11 @@
-# Thermokeeper main.py, revision 2
+# Thermokeeper main.py, revision 3
 """Starts the running release's application, and the board again if that ends: a trial release that can't start is left.
 
 Like boot.py it stays on the board for life; pins and settings are the release's, not its own. A confirmed release that
 keeps crashing gets its safe mode after three starts that didn't last; after three more the other slot gets a trial. The
 starts are counted in RTC memory, which a reset keeps and a power cut clears: b"TK", the count, a note of the release.
+
+The radio comes first: it takes 36 KB of memory in large pieces, and Python's heap would take them, and never give back.
 """
 
 import gc
@@ -11,6 +13,7 @@ import sys
 import time
 
 import machine
+import network
 
 _PAUSE_MS = 10_000  # long enough to stop it from a terminal
 _START_MS = 120_000
@@ -38,10 +41,11 @@ def _leave():
 
 
 # Collect early and often: what imports leave behind would cut the heap into pieces too small for a 4 KiB block.
-gc.threshold(8192)
+gc.threshold(4096)
 try:
     # An application that hangs is ended too, also while it is imported; once it runs it feeds the watchdog.
     machine.WDT(timeout=_START_MS)
+    network.WLAN(network.STA_IF).active(True)
     deployed_main = globals().pop("deployed_main", None)  # boot.py found what runs instead of all this
     if deployed_main:
         deployed_main()

@@ -8,18 +8,19 @@ import gc
 import time
 
 from keeper.errors import NetError
-from thermometer import hardware
-from thermometer.display import show
-from thermometer.health import Health
-from thermometer.outbox import Outbox
-from thermometer.reporter import Reporter
-from thermometer.sampler import Sampler
-from thermometer.sensor import Sensor
-from thermometer.station import Station
+from keeper.phases import forget
+from thermometer.measuring.display import show
+from thermometer.measuring.outbox import Outbox
+from thermometer.measuring.reporter import Reporter
+from thermometer.measuring.sampler import Sampler
+from thermometer.measuring.sensor import Sensor
+from thermometer.station import hardware
+from thermometer.station.station import Station
 
 # Noted before the reset into an update: a sensor that was dead under the old release, too, is no fault of the new one,
 # and must not keep a board from a release that may know how to deal with it.
 _DEAD_SENSOR = "sensor dead before"
+_FIRST_PERIOD_MS = 30_000  # until the factory record is read
 _CONVERSION_MS = 2_000  # of the sensor, and then some
 _HOLD_MS = 10 * 60_000  # readings that can't be delivered hold up an update for so long, not for ever
 
@@ -31,16 +32,22 @@ class Thermometer(Station):
         super().__init__(board)
         self._shown = 0
         self._outbox = Outbox(uptime=self.uptime)
-        self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, self.settings["period_ms"])
-        self._health = Health(self.settings["alive_ms"])
+        self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, _FIRST_PERIOD_MS)
+        self._sampler.poll()  # the first conversion takes its time while the board settles
+        self.settle()
+        self._sampler.period_ms = self.settings["period_ms"]
+        self._health = self._on_trial() if self.lifecycle and self.lifecycle.on_trial else None
         self._excused = _DEAD_SENSOR in self.last_words()
         self._held_ms = None
-        self.begin()
-        self._reporter = Reporter(self._outbox, self.clock, self._lifecycle, self.settings["report_ms"])
+        self._reporter = Reporter(self._outbox, self.clock, self.lifecycle, self.settings["report_ms"])
 
     def online(self):
-        self._health.network_ok = True
-        self._lifecycle.step()
+        if self._health:
+            self._health.network_ok = True
+        self.lifecycle.step()
+        if self._health and not self.lifecycle.on_trial:
+            self._health = None
+            forget("thermometer.proving")
         self._reporter.step()
 
     def pulse(self):
@@ -61,7 +68,12 @@ class Thermometer(Station):
         self._deliver()
         super().before_reset()
         if not self._sampler.sensor_ok:
-            self._board.note(_DEAD_SENSOR)
+            self.board.note(_DEAD_SENSOR)
+
+    def _on_trial(self):
+        from thermometer.proving import Health
+
+        return Health(self.settings["alive_ms"])
 
     def _deliver(self):
         """Deliver what the reset would lose; NetError if that has to be tried again first."""
@@ -72,7 +84,7 @@ class Thermometer(Station):
             self._held_ms = time.ticks_ms()
         if time.ticks_diff(time.ticks_ms(), self._held_ms) < _HOLD_MS:
             error = NetError("the update waits for %d readings to be delivered" % len(self._outbox))
-            error.retry_after_ms = self._lifecycle.asked_ms
+            error.retry_after_ms = self.lifecycle.asked_ms
             raise error
 
     def _wait_for_reading(self):

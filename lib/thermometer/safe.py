@@ -4,8 +4,8 @@ main.py starts it instead of the application after three starts that didn't last
 """
 
 from keeper.console import say
-from thermometer import hardware
-from thermometer.station import Station
+from thermometer.station import hardware
+from thermometer.station.station import Station
 
 
 class SafeMode(Station):
@@ -19,5 +19,5 @@ def run():
     """Run for ever."""
     say("safe", "the application keeps crashing: only updates are looked after")
     station = SafeMode(hardware.build())
-    station.begin()
+    station.settle()
     station.run()

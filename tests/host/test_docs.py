@@ -15,7 +15,8 @@ from typing import Any
 import click
 import pytest
 
-from keeper import identity, release
+from keeper.board import identity
+from keeper import release
 from release_support import tool
 from thermokeeper import cli
 from thermokeeper.demo.workshop import Workshop

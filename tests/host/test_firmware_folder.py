@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper import image
+from keeper.board import image
 from thermokeeper.image.partitions import FLASH_SIZES
 from thermokeeper.release.application import application_files, listed_packages
 from thermokeeper.release.firmware import bootloader_offset

@@ -12,12 +12,13 @@ import esp32
 from victim import NOW, RUNNING, Spliced, Victim, Wrong
 
 from fake_flash import VALID, otadata
-from keeper import device, identity
+from keeper.settling import assemble as device
+from keeper.board import identity
 from keeper.errors import KeeperError
-from keeper.slots import Slots
+from keeper.board.slots import Slots
 from support_flash import attach, make_flash
-from thermometer.settings import settings_from
-from thermometer.station import _networks
+from thermometer.settling.settings import settings_from
+from thermometer.station.station import _networks
 
 _PROJECT = device.__file__.rpartition("lib/keeper/")[0]  # boot.py and main.py belong to the lib/ that is played on
 _FACTORY = 0x30000

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_flash import sealed_record
-from keeper import jsontext
-from keeper.checkpoint import Checkpoint
-from keeper.clouds.dms_record import uuid_of
-from keeper.clouds.gecko_dms import GeckoDms
-from keeper.clouds.version import Version
+from keeper.talking import jsontext
+from keeper.updating.checkpoint import Checkpoint
+from keeper.services.gecko_dms.joining.record import uuid_of
+from keeper.services.gecko_dms.standing import GeckoDms
+from keeper.services.version import Version
 from keeper.errors import KeeperError, ReleaseError
-from keeper.identity import Identity, parse
-from keeper.installer import _is_possible
-from keeper.ledger import Ledger
-from keeper.policy import Policy
+from keeper.board.identity import checked, parse
+from keeper.updating.installer import _is_possible
+from keeper.board.ledger import Ledger
+from keeper.release.policy import Policy
 from keeper.release import Manifest
-from keeper.state import RECORD_LIMIT
+from keeper.board.state import RECORD_LIMIT
 
 RUNS, OTHER = "a" * 64, "b" * 64
 PART = {"sha256": "0" * 64}
@@ -149,7 +149,7 @@ class FakeDms:
         pass
 
 
-IDENTITY = Identity({"serial": "S" * 64, "product": "p" * 32, "service": "gecko_dms", "server": "https://" + "x" * 248})
+IDENTITY = checked({"serial": "S" * 64, "product": "p" * 32, "service": "gecko_dms", "server": "https://" + "x" * 248})
 ORIGIN = {"serial": "S" * 64, "uuid": uuid_of(IDENTITY), "service": "gecko_dms", "server": "https://" + "x" * 248}
 DMS = ("token", "spent", "credential", "acked", "product", "wanted", "thing", "named")
 

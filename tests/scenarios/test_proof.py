@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from keeper import proof
+from keeper.services.gadgetkeeper.joining import proof
 from scenarios.front import cut_after
 from scenarios.kit import PRODUCT, SERIAL
 

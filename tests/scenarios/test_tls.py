@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from keeper import identity
+from keeper.board import identity
 from scenarios.kit import SERIAL, Change
 from scenarios.secure import (
     ASKS_SOON,

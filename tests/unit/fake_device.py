@@ -9,15 +9,16 @@ import _sim
 
 from fake_flash import SLOTS, boot, flash_bytes, identity
 from fakes import Cloud
-from keeper import ledger, lifecycle
-from keeper.activation import Activation
-from keeper.checkpoint import Checkpoint
-from keeper.installer import Installer
-from keeper.ledger import Ledger
+from keeper.board import ledger
+from keeper import lifecycle
+from keeper.services.gadgetkeeper.standing import Activation
+from keeper.updating.checkpoint import Checkpoint
+from keeper.updating.installer import Installer
+from keeper.board.ledger import Ledger
 from keeper.lifecycle import Lifecycle
-from keeper.policy import Policy
-from keeper.slots import Slots
-from keeper.state import Store
+from keeper.release.policy import Policy
+from keeper.board.slots import Slots
+from keeper.board.state import Store
 from support_flash import Ended, attach, board
 
 

@@ -10,7 +10,7 @@ import struct
 import esp32
 from _simota import valid_image
 
-from keeper.identity import Identity
+from keeper.board.identity import checked
 from support_flash import otadata_entry
 
 SERIAL = "THERM00000000000001"
@@ -43,7 +43,7 @@ def sealed_record(text):
 def identity(**changes):
     """An Identity without a flash."""
     data = factory_record(**changes)
-    return Identity(json.loads(data[10:-4]))
+    return checked(json.loads(data[10:-4]))
 
 
 def slot_content(app, header, fs):

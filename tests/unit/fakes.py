@@ -7,7 +7,7 @@ A call can be made to fail before or after it took effect. Runs on CPython and M
 from binascii import crc32
 
 from fake_flash import SERIAL
-from keeper.clouds.version import Version
+from keeper.services.version import Version
 from keeper.errors import CloudError
 
 

@@ -7,10 +7,10 @@ import esp32
 from fake_device import clock_of
 from fake_flash import fill_nvs, identity
 from fakes import Cloud, Service
-from keeper import activation
-from keeper.activation import Activation
+from keeper.services.gadgetkeeper import standing as activation
+from keeper.services.gadgetkeeper.standing import Activation
 from keeper.errors import CloudError, NetError, StateError
-from keeper.state import Store
+from keeper.board.state import Store
 from support import raises
 from support_flash import Ended, attach, board
 

@@ -2,7 +2,7 @@
 
 import binascii
 
-from keeper.base64stream import Base64Stream
+from keeper.services.text.base64stream import Base64Stream
 from keeper.errors import NetError
 from support import raises
 

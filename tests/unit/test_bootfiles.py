@@ -2,7 +2,7 @@
 
 import os
 
-from keeper import bootfiles
+from keeper.settling import bootfiles
 from support import read_file, temp_dir, write_file
 
 OLD = b"# Thermokeeper boot.py, revision 1\nprint('old')\n"

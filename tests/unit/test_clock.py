@@ -3,7 +3,7 @@
 import sys
 import time
 
-from thermometer.clock import Clock, Uptime
+from thermometer.station.clock import Clock, Uptime
 
 EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
 UNSET_S = 946684800 + 30  # an ESP32 thirty seconds after power-on

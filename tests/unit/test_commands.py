@@ -3,7 +3,7 @@
 import json
 
 import keeper.commands
-from keeper.commands import Commands, split
+from keeper.typing.commands import Commands, split
 from keeper.errors import CommandError, NetError, StateError
 from support import raises
 

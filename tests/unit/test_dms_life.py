@@ -4,7 +4,7 @@ from fake_device import Device
 from fake_dms import TOKEN, DmsCloud, DmsService
 from fake_flash import VALID, identity, otadata, slot_content
 from images import application
-from keeper.clouds.gecko_dms import GeckoDms
+from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.errors import CloudError, NetError
 from releases import KEYS, header, manifest
 from support import raises

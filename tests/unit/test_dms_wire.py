@@ -4,11 +4,11 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
-from keeper import clouds
-from keeper.clouds.gecko_dms import GeckoDms
+from keeper import services as clouds
+from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.errors import CloudError, NetError
-from keeper.http import Client
-from keeper.msgpack import dumps, loads
+from keeper.talking.http import Client
+from keeper.services.gecko_dms.msgpack import dumps, loads
 from scripted import HOLD, ScriptedServer, answer
 from support import raises
 

@@ -6,9 +6,10 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
-from keeper import clouds, proof
+from keeper import services as clouds
+from keeper.services.gadgetkeeper.joining import proof
 from keeper.errors import CloudError, FactoryError, NetError
-from keeper.http import Client
+from keeper.talking.http import Client
 from scripted import HOLD, ScriptedServer, answer
 from support import raises
 

@@ -4,8 +4,8 @@ import json
 
 from fake_dms import THING, TOKEN, DmsCloud, DmsService
 from fake_flash import fill_nvs, identity
-from keeper.clouds import gecko_dms
-from keeper.clouds.gecko_dms import (
+from keeper.services import gecko_dms
+from keeper.services.gecko_dms.standing import (
     COMPLETE,
     COMPLETE_BUT_NO_ACK,
     INCOMPLETE_AND_HAVE_TOKEN,
@@ -13,7 +13,7 @@ from keeper.clouds.gecko_dms import (
     GeckoDms,
 )
 from keeper.errors import CloudError, FactoryError, NetError, StateError
-from keeper.state import Store
+from keeper.board.state import Store
 from support import raises
 from support_flash import Ended, attach, board
 

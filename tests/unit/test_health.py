@@ -2,7 +2,7 @@
 
 import time
 
-from thermometer.health import Health
+from thermometer.proving.health import Health
 
 
 def healthy(start_ms=0, min_alive_ms=20000):

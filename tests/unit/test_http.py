@@ -6,7 +6,7 @@ import time
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
 from keeper.errors import NetError
-from keeper.http import Client
+from keeper.talking.http import Client
 from scripted import DRIP, EARLY, HANG_UP, HOLD, ScriptedServer, answer, listen
 from support import raises
 
@@ -337,7 +337,7 @@ def test_redirects_that_are_not_followed():
 
 
 def test_redirect_from_https_to_http_is_refused():
-    from keeper.address import Address, redirected
+    from keeper.talking.address import Address, redirected
 
     with raises(NetError, "without TLS"):
         redirected("GET", Address("https://a/x"), "http://a/x")
@@ -345,7 +345,7 @@ def test_redirect_from_https_to_http_is_refused():
 
 
 def test_same_server_means_scheme_host_and_port():
-    from keeper.address import Address
+    from keeper.talking.address import Address
 
     base = Address("https://a.b/x")
     for url, same in (("https://A.B:443/y", True), ("http://a.b:443/", False), ("https://a.b:444/", False),

@@ -1,7 +1,7 @@
 """What an ESP32 application image is, and what only looks like one."""
 
 import images
-from keeper import image
+from keeper.board import image
 from keeper.errors import ReleaseError
 from support import raises
 

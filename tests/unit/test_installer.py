@@ -7,13 +7,13 @@ from fake_flash import PENDING, SLOT_SIZE, SLOTS, VALID, boot, flash_bytes, otad
 from fakes import Stream
 from images import application, image, partition_table
 from keeper import release
-from keeper.checkpoint import Checkpoint
-from keeper.download import Download
+from keeper.updating.checkpoint import Checkpoint
+from keeper.updating.download import Download
 from keeper.errors import NetError, ReleaseError, SlotError
-from keeper.installer import Installer
-from keeper.policy import Policy
-from keeper.slots import Slots
-from keeper.state import Store
+from keeper.updating.installer import Installer
+from keeper.release.policy import Policy
+from keeper.board.slots import Slots
+from keeper.board.state import Store
 from releases import KEY_ID, KEYS, header, manifest
 from support import raises, temp_dir, write_file
 from support_flash import Ended, attach, board

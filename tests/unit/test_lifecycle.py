@@ -7,7 +7,7 @@ from fake_flash import ABORTED, PENDING, VALID, fill_nvs, otadata, slot_content
 from fakes import Service
 from images import application
 from keeper.errors import CloudError, NetError
-from keeper.slots import Slots
+from keeper.board.slots import Slots
 from releases import KEYS, header, manifest
 from support_flash import Ended
 

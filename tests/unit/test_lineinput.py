@@ -5,7 +5,7 @@ import gc
 import micropython
 
 import keeper.lineinput
-from keeper.lineinput import LINE_LIMIT, LineInput
+from keeper.typing.lineinput import LINE_LIMIT, LineInput
 
 
 class Wire:

@@ -1,6 +1,6 @@
 """Readings that wait: in order, dated, never lost between a send and its answer."""
 
-from thermometer.outbox import CAPACITY, Outbox
+from thermometer.measuring.outbox import CAPACITY, Outbox
 
 
 class Uptime:

@@ -2,7 +2,7 @@
 
 from binascii import hexlify, unhexlify
 
-from keeper import proof
+from keeper.services.gadgetkeeper.joining import proof
 from keeper.errors import FactoryError
 from support import raises
 

@@ -1,9 +1,9 @@
 """Delivery of readings: when it is tried, what is sent again, and what is dropped."""
 
 from fake_device import clock_of
-from thermometer import outbox, reporter
-from thermometer.outbox import Outbox
-from thermometer.reporter import Reporter
+from thermometer.measuring import outbox, reporter
+from thermometer.measuring.outbox import Outbox
+from thermometer.measuring.reporter import Reporter
 
 
 class Lifecycle:

@@ -5,9 +5,9 @@ import time
 
 import micropython
 
-from thermometer.outbox import Outbox
-from thermometer.sampler import Sampler
-from thermometer.sensor import CONVERSION_MS, SensorError
+from thermometer.measuring.outbox import Outbox
+from thermometer.measuring.sampler import Sampler
+from thermometer.measuring.sensor import CONVERSION_MS, SensorError
 
 
 class Bench:

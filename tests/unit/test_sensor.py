@@ -3,7 +3,7 @@
 import time
 
 from support import raises
-from thermometer.sensor import CONVERSION_MS, Sensor, SensorError
+from thermometer.measuring.sensor import CONVERSION_MS, Sensor, SensorError
 
 _EEPROM = b"\x4b\x46"
 

@@ -5,9 +5,9 @@ import struct
 from esp32 import Partition
 
 from fake_flash import ABORTED, INVALID, NEW, OTADATA, PENDING, UNDEFINED, VALID, boot, flash_bytes, otadata
-from keeper import slots
+from keeper.board import slots
 from keeper.errors import SlotError
-from keeper.slots import Slots
+from keeper.board.slots import Slots
 from support import raises
 from support_flash import TABLE, Ended, app_image, attach, board, table_bytes
 

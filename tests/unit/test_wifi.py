@@ -3,7 +3,7 @@
 import time
 
 from support import raises
-from thermometer.wifi import JOIN_LIMIT_MS, Wifi
+from thermometer.joining.wifi import JOIN_LIMIT_MS, Wifi
 
 SCAN_MS = 2000
 TRY_MS = 3000

@@ -5,8 +5,8 @@ import struct
 import zlib
 from typing import Any
 
-from keeper import identity
-from keeper.clouds import dms_record
+from keeper.board import identity
+from keeper.services.gecko_dms.joining import record as dms_record
 from keeper.errors import FactoryError
 from thermokeeper.errors import ToolError
 

@@ -26,8 +26,8 @@ except OSError as error:
 #: run
 import binascii
 
-from keeper import identity
-from keeper.slots import Slots
+from keeper.board import identity
+from keeper.board.slots import Slots
 
 print("release:", len(binascii.hexlify(running_release)))
 print("slot:", Slots().running.label, Slots().running.header_offset() > 0, Slots().on_trial())

@@ -10,7 +10,7 @@ if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
 
 from keeper.errors import NetError
-from keeper.http import Client
+from keeper.talking.http import Client
 
 
 def fetch(client: Client, url: str) -> str:

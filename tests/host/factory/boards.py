@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from keeper import identity
+from keeper import device
+from keeper.board import identity
 from keeper.errors import FactoryError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.builder import Piece
@@ -82,7 +83,7 @@ class FakeBoard:
         self.tick()
         yield "tk: sensor: no sensor answers" if "no sensor" in self.faults else "tk: reading: 21.13 C"
 
-    def identity(self) -> identity.Identity:
+    def identity(self) -> device.Device:
         """Who the board is, by its flash."""
         flash = self.path.read_bytes()
         if flash.count(0xFF) == len(flash):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from keeper import proof
+from keeper.services.gadgetkeeper.joining import proof
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import registration
 from thermokeeper.server.client import VendorClient

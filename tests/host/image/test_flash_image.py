@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import images
-from keeper import identity, image, release
+from keeper.board import identity, image
+from keeper import release
 from release_support import CREATED, MOUNT, micropython, tool
 from thermokeeper import factory_record
 from thermokeeper.errors import ToolError

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper import inflate
+from keeper.updating import inflate
 from keeper.errors import NetError, ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression
@@ -32,7 +32,7 @@ BLOCK = 4096
 UNPACK = """
 import binascii, gc, hashlib, struct, sys
 from keeper.errors import NetError, ReleaseError
-from keeper.inflate import Chunks
+from keeper.updating.inflate import Chunks
 
 class Download:
     def __init__(self, file, size):

@@ -5,10 +5,10 @@ Each step prints one line with what came of it. What the board keeps is in a dic
 
 import sys
 
-from keeper.clouds.dms_wire import DmsWire
-from keeper.clouds.gecko_dms import GeckoDms
+from keeper.services.gecko_dms.wire import DmsWire
+from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.errors import KeeperError
-from keeper.http import Client
+from keeper.talking.http import Client
 
 
 class Identity:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import cpython_streams  # noqa: F401
-from keeper import clouds
+from keeper import services as clouds
 from keeper.errors import CloudError
-from keeper.http import Client
-from keeper.identity import Identity
+from keeper.talking.http import Client
+from keeper.board.identity import checked
 from thermokeeper.server.client import OwnerClient
 
 FIRMWARE = bytes(range(256)) * 40
@@ -43,7 +43,7 @@ def owner(shop) -> Iterator[OwnerClient]:
 def _device(shop, store: Memory, **members: Any) -> Any:
     """(driver, standing) after a boot."""
     fields = {"serial": f"SN-{shop.tag}", "product": shop.tag, "service": "gecko_dms", "server": shop.server.url}
-    found = Identity({**fields, "plain_http": True, **members})
+    found = checked({**fields, "plain_http": True, **members})
     cloud, standing = clouds.join(found, Client(lambda: None), store, "Bob")
     standing.recall()
     return cloud, standing

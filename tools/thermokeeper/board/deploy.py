@@ -33,7 +33,7 @@ import machine
 machine.WDT(timeout={_WATCHDOG_MS})
 print(repr(globals().get('running_release', 0)))
 """
-_TRIAL = "from keeper.slots import Slots\nprint(Slots().on_trial())"
+_TRIAL = "from keeper.board.slots import Slots\nprint(Slots().on_trial())"
 # one file a line, so that a long list neither fills the heap nor looks like silence
 _LIST = """
 import hashlib, os

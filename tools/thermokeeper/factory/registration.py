@@ -6,8 +6,9 @@ a provisioning token for each board that has none, which then goes into its fact
 
 from collections.abc import Iterable
 
-from keeper import identity, proof
-from keeper.clouds import dms_record
+from keeper.board import identity
+from keeper.services.gadgetkeeper.joining import proof
+from keeper.services.gecko_dms.joining import record as dms_record
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.journal import Journal
 from thermokeeper.factory.units import Plan, Unit
@@ -66,7 +67,7 @@ def _get_tokens(
         if "flashed" in done[unit.serial]:
             raise ToolError(f"{unit.serial} is flashed already, without a provisioning token")
         fields = {"serial": unit.serial, "product": plan.product, "service": plan.service, "server": plan.server}
-        uuid = dms_record.uuid_of(identity.Identity({**fields, **plan.members, **unit.members}))
+        uuid = dms_record.uuid_of(identity.checked({**fields, **plan.members, **unit.members}))
         # A token whose answer was lost stays unused; the vendor sees it by its name.
         journal.set_token(unit.serial, client.create_dms_token(unit.serial, uuid=uuid).token)
 

@@ -4,7 +4,8 @@ import struct
 import zlib
 from typing import Any
 
-from keeper import identity, image, release
+from keeper.board import identity, image
+from keeper import release
 from keeper.errors import FactoryError, KeeperError, ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary

@@ -12,7 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keeper import image, release
+from keeper.board import image
+from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression, keys

@@ -14,7 +14,7 @@ from esptool.bin_image import LoadFirmwareImage
 from esptool.targets import CHIP_DEFS
 from esptool.util import FatalError
 
-from keeper import image
+from keeper.board import image
 from keeper.errors import ReleaseError
 from keeper.release import MAGIC
 from thermokeeper.errors import ToolError

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from keeper.clouds import dms_record
+from keeper.services.gecko_dms.joining import record as dms_record
 
 
 def uuid_of(serial: str) -> str:

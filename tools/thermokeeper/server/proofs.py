@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from keeper import proof
+from keeper.services.gadgetkeeper.joining import proof
 from thermokeeper.server.secrets import new_key
 
 NONCE_LIFE_S = 60

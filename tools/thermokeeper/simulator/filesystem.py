@@ -31,7 +31,7 @@ class Files:
         if path in self._mounts:
             raise OSError(errno.EPERM)
         if isinstance(device, VfsLfs2):
-            fs = device
+            fs = device.remounted() if readonly else device
         else:
             fs = VfsLfs2(recognised(device), only_read=readonly)
         fs.readonly = readonly

@@ -96,6 +96,10 @@ class VfsLfs2:
         except LittleFSError as error:
             raise context.error or OSError(-error.code) from None
 
+    def remounted(self) -> VfsLfs2:
+        """The same, mounted to be read only: what nobody writes is read once."""
+        return VfsLfs2(self._context.device, only_read=True)
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:

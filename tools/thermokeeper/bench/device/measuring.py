@@ -14,20 +14,20 @@ from hashlib import sha256
 import esp32
 from trust import KEYS
 
-from keeper.checkpoint import Checkpoint
-from keeper.clouds.gadgetkeeper import GadgetKeeper
+from keeper.updating.checkpoint import Checkpoint
+from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.console import say
-from keeper.download import Download
+from keeper.updating.download import Download
 from keeper.errors import KeeperError
-from keeper.http import Client
-from keeper.installer import Installer
-from keeper.policy import Policy
-from keeper.slots import Slots
-from keeper.state import Store
-from thermometer import hardware
-from thermometer.outbox import Outbox
-from thermometer.sampler import Sampler
-from thermometer.sensor import Sensor
+from keeper.talking.http import Client
+from keeper.updating.installer import Installer
+from keeper.release.policy import Policy
+from keeper.board.slots import Slots
+from keeper.board.state import Store
+from thermometer.station import hardware
+from thermometer.measuring.outbox import Outbox
+from thermometer.measuring.sampler import Sampler
+from thermometer.measuring.sensor import Sensor
 
 BLOCK = 4096
 

@@ -1,0 +1,7 @@
+"""After a start: who the board is, what runs, what NVS and the slots disagree about, what a proved release may change.
+
+A phase: it ends before the board's life goes on.
+"""
+
+from keeper.settling.assemble import assemble  # noqa: F401
+from keeper.settling.settle import on_trial, settle, settle_proved  # noqa: F401

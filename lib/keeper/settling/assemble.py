@@ -1,0 +1,33 @@
+"""Everything of keeper put together for one board: where a product of one's own begins.
+
+It knows which parts there are and how they meet; each of them does one thing and knows none of the others' insides.
+A product is an object with `healthy()`, `last_words()`, `before_reset()` and `reset()`, see `lifecycle`.
+"""
+
+from keeper.errors import FactoryError
+from keeper.lifecycle import Lifecycle
+from keeper.talking.http import Client
+
+
+def assemble(found, product, pulse, now, on_date=None, thing_name=None, sync_ms=900_000):
+    """The `Lifecycle` of a board, not settled yet (`begin` does that); KeeperError if it can't have one.
+
+    found: `device.Device`. pulse: called by whatever waits. now: callable, UTC as text, or None while unknown (see
+    `release.policy`). on_date: given the server's Date headers. sync_ms: pause between two looks at the server.
+    """
+    cloud, standing = join(found, Client(pulse, on_date=on_date), thing_name)
+    return Lifecycle(standing, cloud, product, pulse, now, sync_ms)
+
+
+def join(found, client, thing_name=None):
+    """(driver, standing) for a `device.Device`; FactoryError if its record isn't right for its service.
+
+    thing_name: what the thing is to be called, or None.
+    """
+    if found.service == "gadgetkeeper":
+        from keeper.services import gadgetkeeper as service
+    elif found.service == "gecko_dms":
+        from keeper.services import gecko_dms as service
+    else:
+        raise FactoryError("factory record: no driver for the service %s in this release" % found.service)
+    return service.join(found, client, thing_name)

@@ -1,0 +1,67 @@
+"""After a start: what runs, and what NVS and the slots disagree about. It asks no server.
+
+What it finds it leaves in the life cycle, as plain values.
+"""
+
+from keeper import release
+from keeper.board.ledger import Ledger
+from keeper.board.slots import ABORTED, INVALID, Slots, state_name
+from keeper.board.state import Store
+from keeper.console import say
+from keeper.errors import KeeperError, ReleaseError
+from keeper.settling import bootfiles
+
+
+def on_trial():
+    """Whether the running slot still has to prove itself. Raises SlotError."""
+    return Slots().on_trial()
+
+
+def settle(life):
+    """Settle what a boot finds; life: `lifecycle.Lifecycle`."""
+    slots = Slots()
+    running = _running(slots)
+    if running:
+        life.running = running.digest, running.version
+    life.on_trial = slots.on_trial()
+    state, version = state_name(slots.state(slots.running)), running.version if running else "unknown"
+    say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
+    try:
+        life.standing.recall()
+    except KeeperError as error:
+        say("state", str(error))
+    try:
+        aborted = slots.state(slots.other) in (ABORTED, INVALID)
+        why = life.product.last_words()
+        failed = Ledger(Store(), *life.running).settle(aborted, why, life.on_trial)
+        if failed:
+            say("rollback", "release %s didn't prove itself: %s" % (failed, why))
+        if not life.on_trial:
+            _settle_proved(life, running)
+    except KeeperError as error:
+        say("state", str(error))
+
+
+def settle_proved(life):
+    """What a release may change for good once it is here to stay; repeated at each boot, should a cut have come."""
+    _settle_proved(life, _running(Slots()))
+
+
+def _settle_proved(life, running):
+    if running:
+        keys, revoked, _ = release.brought()
+        release.Policy(life.standing.product, keys, revoked, Store(), life.now).proved(running)
+    bootfiles.renew()
+
+
+def _running(slots):
+    """The Manifest of what runs, or None."""
+    offset = slots.running.header_offset()
+    if offset is None:
+        return None
+    header = bytearray(release.HEADER_SIZE)
+    slots.running.read(offset, header)
+    try:
+        return release.parse(header)
+    except ReleaseError:
+        return None

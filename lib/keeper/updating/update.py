@@ -1,0 +1,54 @@
+"""One update, from a target version to the reset into it: download, install, remember, select.
+
+The order is what keeps it safe: what the next boot should run is in NVS before the slot is selected, and nothing but
+the reset follows that. It decides neither whether an update is due nor what happens after the boot.
+"""
+
+from keeper.board.ledger import Ledger
+from keeper.board.slots import Slots
+from keeper.board.state import Store
+from keeper.console import say
+from keeper.updating.checkpoint import Checkpoint
+from keeper.updating.download import Download
+from keeper.updating.installer import Installer
+from keeper.updating.verifying import Admission
+
+
+def update(life, target):
+    """Install the version and reset into it; returns (False) only if it is what runs already.
+
+    life: `lifecycle.Lifecycle`; target: a `Version` of its service.
+    """
+    store, slots = Store(), Slots()
+    ledger = Ledger(store, *life.running)
+    admission = Admission(life.standing.product, store, life.now)
+    installer = Installer(slots, admission, Checkpoint(store), life.pulse, _Progress())
+    say("update", "to %s (%s)" % (target.name, target.id))
+    download = Download(life.cloud, target.id)
+    try:
+        manifest = installer.read_header(download)
+        if ledger.runs(manifest.digest):
+            return False
+        installer.install(download, manifest)
+    finally:
+        download.close()
+    life.product.before_reset()
+    slots.forget_verdict()
+    ledger.expect(target.id, manifest)
+    slots.select()
+    say("reset", "into release %s in %s" % (manifest.version, slots.other.label))
+    life.product.reset()
+    return True
+
+
+class _Progress:
+    """Says how far an installation is, at each twentieth of it."""
+
+    def __init__(self):
+        self._said = -1
+
+    def __call__(self, done, total):
+        twentieth = done * 20 // total
+        if twentieth != self._said:
+            self._said = twentieth
+            say("download", "%d%% of %d KiB" % (twentieth * 5, total // 1024))

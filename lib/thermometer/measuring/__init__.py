@@ -1,0 +1,1 @@
+"""What makes it a thermometer: sensor, samples, readings that wait. Always in memory, but not in safe mode."""

@@ -1,0 +1,3 @@
+"""What a release on trial has to show. A phase: loaded while there is a trial."""
+
+from thermometer.proving.health import Health  # noqa: F401

@@ -1,0 +1,3 @@
+"""The thermometer's commands. A phase: loaded when somebody types."""
+
+from thermometer.typing.commands import StationCommands  # noqa: F401
