@@ -64,8 +64,10 @@ def _mount_release():
             raise ValueError("no release behind the application")
     manifest = header[10 : 10 + min(struct.unpack_from("<H", header, 8)[0], 4086)]
     size = [part["size"] for part in json.loads(manifest)["parts"] if part["name"] == "fs"][0]
-    files = vfs.VfsLfs2(_ReleaseFiles(slot, offset + 4096, size), readsize=_READ_SIZE, progsize=_READ_SIZE, lookahead=32)
-    vfs.mount(files, "/release", readonly=True)
+    files = _ReleaseFiles(slot, offset + 4096, size)
+    # the stubs don't know that any object with the two methods is a block device
+    mounted = vfs.VfsLfs2(files, readsize=_READ_SIZE, progsize=_READ_SIZE, lookahead=32)  # type: ignore
+    vfs.mount(mounted, "/release", readonly=True)
     sys.path.insert(0, "/release")
     return hashlib.sha256(header).digest()
 

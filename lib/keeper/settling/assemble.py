@@ -25,9 +25,11 @@ def join(found, client, thing_name=None):
     thing_name: what the thing is to be called, or None.
     """
     if found.service == "gadgetkeeper":
-        from keeper.services import gadgetkeeper as service
-    elif found.service == "gecko_dms":
-        from keeper.services import gecko_dms as service
-    else:
-        raise FactoryError("factory record: no driver for the service %s in this release" % found.service)
-    return service.join(found, client, thing_name)
+        from keeper.services import gadgetkeeper
+
+        return gadgetkeeper.join(found, client, thing_name)
+    if found.service == "gecko_dms":
+        from keeper.services import gecko_dms
+
+        return gecko_dms.join(found, client, thing_name)
+    raise FactoryError("factory record: no driver for the service %s in this release" % found.service)

@@ -41,12 +41,15 @@ class GadgetKeeper:
     def __getattr__(self, verb):
         """The verbs that only a phase needs, from its own module."""
         if verb in ("activate", "rename"):
-            from keeper.services.gadgetkeeper import joining as phase
+            from keeper.services.gadgetkeeper import joining
+
+            action = getattr(joining, verb)
         elif verb in ("current", "confirm", "failed", "open_release"):
-            from keeper.services.gadgetkeeper import changing as phase
+            from keeper.services.gadgetkeeper import changing
+
+            action = getattr(changing, verb)
         else:
             raise AttributeError(verb)
-        action = getattr(phase, verb)
         return lambda *arguments, **named: action(self, *arguments, **named)
 
     def rest(self):

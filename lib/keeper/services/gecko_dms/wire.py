@@ -44,12 +44,15 @@ class DmsWire:
     def __getattr__(self, verb):
         """The verbs that only a phase needs, from its own module."""
         if verb in ("provision", "acknowledge", "activate", "rename"):
-            from keeper.services.gecko_dms import joining as phase
+            from keeper.services.gecko_dms import joining
+
+            action = getattr(joining, verb)
         elif verb in ("current", "confirm", "failed", "open_release"):
-            from keeper.services.gecko_dms import changing as phase
+            from keeper.services.gecko_dms import changing
+
+            action = getattr(changing, verb)
         else:
             raise AttributeError(verb)
-        action = getattr(phase, verb)
         return lambda *arguments, **named: action(self, *arguments, **named)
 
     def rest(self):
