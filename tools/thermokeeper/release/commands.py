@@ -1,11 +1,11 @@
-"""`thermokeeper release`: keygen, build, sign, inspect."""
+"""`thermokeeper release`: keygen, build, sign, inspect, trace."""
 
 import json
 import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -16,10 +16,11 @@ from thermokeeper.image.partitions import available_tables
 from thermokeeper.release import authority, builder, keys
 from thermokeeper.release import known as known_releases
 from thermokeeper.release import trust as trusting
-from thermokeeper.release.application import application_files, trust_module
-from thermokeeper.release.files import PROJECT, write_bytes
+from thermokeeper.release.application import application_files, merged_files, trust_module
+from thermokeeper.release.files import PROJECT, read_bytes, write_bytes
 from thermokeeper.release.filesystem import pack_smallest, unpack
 from thermokeeper.release.firmware import interpreter_of, interpreter_version, read_firmware
+from thermokeeper.release.tracing import SourceMap
 
 PASSPHRASE_VARIABLE = "THERMOKEEPER_PASSPHRASE"
 OLDEST_INTERPRETER = (1, 25)
@@ -64,7 +65,8 @@ def keygen(out: Path, protect: bool) -> None:
 @click.option("--revoke", multiple=True, metavar="KEY", help="Key (file or id) never to be believed again; repeat it.")
 @click.option("--ca", type=_PATH, help="Certificate of the CA that devices trust for https (PEM).")
 @click.option("--no-trust", is_flag=True, help="Build even though nothing can ever replace this release.")
-@click.option("--source", is_flag=True, help="Put .py files in, not compiled ones.")
+@click.option("--source", is_flag=True, help="Put .py files in, as they are: neither compiled nor merged.")
+@click.option("--no-merge", is_flag=True, help="Compile each module by itself: for debugging; takes more memory.")
 @click.option("--compress", is_flag=True, help="Store parts compressed: a third less to download.")
 @click.option("--created", help="UTC time like 2026-11-21T20:13:18Z.  [$SOURCE_DATE_EPOCH, or now]")
 @click.option("--expires", help="UTC time after which devices shouldn't start to install it.")
@@ -84,6 +86,7 @@ def build(
     ca: Path | None,
     no_trust: bool,
     source: bool,
+    no_merge: bool,
     compress: bool,
     created: str | None,
     expires: str | None,
@@ -91,6 +94,9 @@ def build(
     out: Path,
 ) -> None:
     """Make an unsigned release file. The same input and --created give the same bytes.
+
+    The modules of each folder of lib/ are merged into one (docs/merging.md). Beside the release comes its map, OUT.map,
+    with which `release trace` leads from a board's traceback to the source; keep it.
 
     Keys are changed by two updates: a release that trusts the old and the new one, then, signed with the new one,
     a release that revokes the old one.
@@ -108,7 +114,11 @@ def build(
     for line in told:
         click.echo(f"warning: {line}", err=True)
     earlier = known_releases.read_known(known, but=out)
-    files = application_files(lib, source)
+    source_map = SourceMap()
+    if source or no_merge:
+        files = application_files(lib, source)
+    else:
+        files, source_map = merged_files(lib)
     files |= trust_module(list(chosen.keys.values()), source, chosen.revoked, chosen.ca)
     data = builder.build(
         firmware.application,
@@ -122,6 +132,7 @@ def build(
         compressed=compress,
     )
     write_bytes(out, data)
+    _write_map(map_path(out), source_map)
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
     if known:
         _show_updates(earlier, data[: release.HEADER_SIZE])
@@ -180,6 +191,30 @@ def inspect(trust: tuple[Path, ...], known: tuple[Path, ...], as_json: bool, fil
         _show_updates(earlier, found.header)
     if trust and about["signature"]["state"] != "good":
         raise ToolError(f"{file}: {about['signature']['text']}")
+
+
+@release_group.command("trace")
+@click.argument("map_file", metavar="RELEASE.map", type=_PATH)
+@click.argument("traceback", type=click.File(), default="-")
+def trace(map_file: Path, traceback: TextIO) -> None:
+    """Show a board's traceback with the files, lines and names that were written.
+
+    TRACEBACK is a file with what the console said, or - for standard input; lines that are none stay as they are.
+    """
+    found = SourceMap.from_json(read_bytes(map_file, "the map that `release build` wrote beside a release").decode())
+    click.echo(found.translate(traceback.read()), nl=False)
+
+
+def map_path(release_file: Path) -> Path:
+    """Where the map of a release file is."""
+    return release_file.with_name(release_file.name + ".map")
+
+
+def _write_map(path: Path, source_map: SourceMap) -> None:
+    if source_map.modules:
+        write_bytes(path, source_map.to_json().encode())
+    else:
+        path.unlink(missing_ok=True)  # of a release that was there before
 
 
 def describe(found: builder.ReleaseFile, trusted: dict[str, bytes] | None) -> dict[str, Any]:
