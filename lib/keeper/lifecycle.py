@@ -63,7 +63,6 @@ class Lifecycle:
         try:
             settling.settle(self)
         finally:
-            settling = None
             phases.end()
 
     def step(self):
@@ -156,7 +155,6 @@ class Lifecycle:
         try:
             return changing.follow(self, target)
         finally:
-            changing = None
             self._end()
 
     def _update(self, target):
@@ -170,7 +168,6 @@ class Lifecycle:
             self._refused_ms = time.ticks_ms()
             raise
         finally:
-            updating = None
             self._end()
 
     def _confirm(self, version_id):
@@ -179,7 +176,6 @@ class Lifecycle:
         try:
             changing.confirm(self, version_id)
         finally:
-            changing = None
             self._end()
 
     def _end(self):

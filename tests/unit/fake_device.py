@@ -1,24 +1,22 @@
 """A whole device over a simulated flash and a fake service: it lives through resets and power cuts, in its own time.
 
-Runs on CPython and MicroPython.
+Runs on CPython and MicroPython. A device loads keeper's phases and forgets them, as on a board: what a test patches in
+a module of a phase doesn't last.
 """
 
 import gc
+import sys
 
 import _sim
+from esp32 import Partition
 
 from fake_flash import SLOTS, boot, flash_bytes, identity
 from fakes import Cloud
-from keeper.board import ledger
 from keeper import lifecycle
-from keeper.services.gadgetkeeper.standing import Activation
-from keeper.updating.checkpoint import Checkpoint
-from keeper.updating.installer import Installer
-from keeper.board.ledger import Ledger
-from keeper.lifecycle import Lifecycle
-from keeper.release.policy import Policy
-from keeper.board.slots import Slots
 from keeper.board.state import Store
+from keeper.lifecycle import Lifecycle
+from keeper.services.gadgetkeeper.standing import Activation
+from support import temp_dir, write_file
 from support_flash import Ended, attach, board
 
 
@@ -44,7 +42,7 @@ class Clock:
 
 
 class clock_of:
-    """`with clock_of(ledger, lifecycle) as clock:` gives these modules a clock of the test's."""
+    """`with clock_of(lifecycle) as clock:` gives these modules a clock of the test's."""
 
     def __init__(self, *modules):
         self._modules = modules
@@ -62,6 +60,41 @@ class clock_of:
         return False
 
 
+class brought:
+    """`with brought(KEYS):` the running release brings this module `trust`, which the code under test may forget.
+
+    more: REVOKED, CA.
+    """
+
+    def __init__(self, keys, **more):
+        self._lines = ["%s = %r" % (name, more[name]) for name in more] + ["KEYS = %r" % (keys,)]
+        self._temp_dir = temp_dir()
+
+    def __enter__(self):
+        self._path = self._temp_dir.__enter__()
+        write_file(self._path + "/trust.py", "\n".join(self._lines).encode())
+        sys.path.insert(0, self._path)
+        sys.modules.pop("trust", None)
+        return self._path
+
+    def __exit__(self, error_type, error, trace):
+        sys.path.remove(self._path)
+        sys.modules.pop("trust", None)
+        return self._temp_dir.__exit__(error_type, error, trace)
+
+
+class cut_before_the_switch:
+    """`with cut_before_the_switch():` the power goes just before the other slot would be selected."""
+
+    def __enter__(self):
+        self._real = Partition.set_boot
+        Partition.set_boot = lambda partition: _sim.board().end("cut")
+
+    def __exit__(self, error_type, error, trace):
+        Partition.set_boot = self._real
+        return False
+
+
 class Device:
     """`with Device(service, keys, parts) as device:` a flash that lives through resets, and the objects of one life.
 
@@ -70,16 +103,17 @@ class Device:
 
     def __init__(self, service, keys, parts, **changes):
         self.service = service
-        self.keys = keys
         self.missing = ""
         self.resets = 0
         self.operations = 0
         self.cut = None
         self.identity = identity(**changes)
         self._board = board(parts)
-        self._clock_of = clock_of(ledger, lifecycle)
+        self._brought = brought(keys)
+        self._clock_of = clock_of(lifecycle)
 
     def __enter__(self):
+        self._brought.__enter__()
         self.clock = self._clock_of.__enter__()
         self.path = self._board.__enter__().path
         if hasattr(gc, "freeze"):
@@ -90,6 +124,7 @@ class Device:
         if hasattr(gc, "unfreeze"):
             gc.unfreeze()
         self._clock_of.__exit__(*error)
+        self._brought.__exit__(*error)
         return self._board.__exit__(*error)
 
     def start(self):
@@ -102,20 +137,15 @@ class Device:
         self.sim.operations = self.operations
         self.told = []  # what the board does to its flash in this life: "op erase ADDRESS", "op program ADDRESS"
         self.sim.tell = self.told.append
-        self.slots = Slots()
-        self.store = Store()
         self.cloud, self.activation = self.join()
-        policy = Policy(self.activation.product, self.keys, (), self.store, lambda: "2026-11-21T21:00:00Z")
-        installer = Installer(self.slots, policy, Checkpoint(self.store), self._pulse)
-        running = installer.manifest_in(self.slots.running)
-        self.ledger = Ledger(self.store, running)
-        self.lifecycle = Lifecycle(self.activation, self.ledger, policy, self.slots, installer, self.cloud, self)
-        self.lifecycle.begin(running)
+        now = "2026-11-21T21:00:00Z"
+        self.lifecycle = Lifecycle(self.activation, self.cloud, self, self._pulse, lambda: now)
+        self.lifecycle.begin()
 
     def join(self):
         """A driver for the service, and the standing with it."""
         cloud = Cloud(self.service)
-        return cloud, Activation(self.identity, self.store, cloud, "ThermometerDevice")
+        return cloud, Activation(self.identity, cloud, "ThermometerDevice")
 
     def live(self, turns=4, turn_ms=901_000):
         """One life with some turns of work; how it ended: "reset", "cut" or, if it goes on, "alive"."""

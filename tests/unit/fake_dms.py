@@ -57,7 +57,7 @@ class DmsService(Service):
 
 
 class DmsCloud(Cloud):
-    """A driver for a DmsService, with the verbs of `keeper.clouds.dms_wire`."""
+    """A driver for a DmsService, with the verbs of `keeper.services.gecko_dms.wire`."""
 
     def __init__(self, service):
         super().__init__(service)

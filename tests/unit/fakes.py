@@ -33,6 +33,7 @@ class Service:
         self.failures = []
         self.calls = []
         self.opened = []
+        self.rests = 0  # how often its driver was told that a phase is over
         self._activations = 0
         self._troubles = []
 
@@ -74,7 +75,7 @@ class Service:
 
 
 class Cloud:
-    """A driver for a Service: the verbs of keeper.clouds."""
+    """A driver for a Service: the verbs of keeper.services."""
 
     def __init__(self, service):
         self.service = service
@@ -108,6 +109,9 @@ class Cloud:
 
     def open_release(self, version_id, offset=0, etag=None, size=None):
         return self._call("open_release", lambda: self._open(version_id, offset, etag, size))
+
+    def rest(self):
+        self.service.rests += 1
 
     def _call(self, verb, action):
         def authorised():

@@ -1,12 +1,15 @@
 """Tiny flash images for tests of the simulated board: a partition table, fake applications, whatever else is given.
 
-Runs on CPython and MicroPython; knows the formats from their specifications, not from the code under test.
+Runs on CPython and MicroPython; knows the formats from their specifications, not from the code under test. That code's
+open handles of NVS are all that it looks at: a board's reset closes them.
 """
 
 import binascii
 import hashlib
 import os
 import struct
+
+from keeper.phases import handles
 
 SECTOR = 4096
 
@@ -108,9 +111,10 @@ def _close():
 
 
 def attach(path, running="ota_0", settings=None):
-    """A new life of the board on `path`."""
+    """A new life of the board on `path`: nothing that the one before had opened is open."""
     import _sim
 
+    handles.clear()
     settings = {} if settings is None else settings
     told = []
 

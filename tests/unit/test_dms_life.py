@@ -33,7 +33,7 @@ class DmsDevice(Device):
 
     def join(self):
         cloud = DmsCloud(self.service)
-        return cloud, GeckoDms(self.identity, self.store, cloud, "ThermometerDevice")
+        return cloud, GeckoDms(self.identity, cloud, "ThermometerDevice")
 
 
 class Lamps(DmsService):

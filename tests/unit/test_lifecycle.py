@@ -2,7 +2,7 @@
 
 import esp32
 
-from fake_device import Device
+from fake_device import Device, cut_before_the_switch
 from fake_flash import ABORTED, PENDING, VALID, fill_nvs, otadata, slot_content
 from fakes import Service
 from images import application
@@ -252,12 +252,8 @@ def test_a_download_that_breaks_off_goes_on_where_it_stood_if_the_server_can():
 def test_a_release_that_is_complete_in_the_other_slot_is_not_downloaded_again():
     service = _registered(Service(), "v2", FILE_2)
     with _device(service) as device:
-        device.start()
-        device.slots.select = lambda: device.sim.end("cut")
-        try:
-            device.turn()
-        except Ended:
-            pass
+        with cut_before_the_switch():
+            assert device.live(1) == "cut"
         device.calls()
         assert device.live(1) == "reset"
         assert service.opened[-1].position == 4096
@@ -442,7 +438,8 @@ def test_a_trial_that_ends_without_proof_goes_back_and_is_not_repeated_at_once()
         device.calls()
         assert device.live(4, 600_000) == "alive"
         assert device.label == "ota_0"
-        assert device.slots.state(device.slots.other) == ABORTED
+        slots = Slots()
+        assert slots.state(slots.other) == ABORTED
         assert device.calls() == ["target", "failed", "target"]
         assert service.failures == [("v2", "2.0.0", "watchdog")]
         assert service.current_id == "v1"
@@ -496,11 +493,11 @@ def test_a_power_cut_before_the_switch_is_not_taken_for_an_earlier_rollback():
         device.live(0)
         service.publish("v3", FILE_2)
         # up to the last write before set_boot: v3 is expected, and the slot was aborted with v2
-        device.slots.select = lambda: device.sim.end("cut")
-        try:
-            device.turn()
-        except Ended:
-            pass
+        with cut_before_the_switch():
+            try:
+                device.turn()
+            except Ended as ended:
+                assert str(ended) == "cut"
         device.operations = device.sim.operations
         assert device.record("release")["next"]["id"] == "v3"
         device.live(0)

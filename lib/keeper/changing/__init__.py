@@ -3,4 +3,4 @@
 A phase: loaded only where the target isn't what is known to run.
 """
 
-from keeper.changing.follow import confirm, follow  # noqa: F401
+from keeper.changing.target import confirm, follow  # noqa: F401

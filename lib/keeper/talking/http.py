@@ -80,7 +80,6 @@ class Client:
                     raise NetError("https needs a CA certificate to trust, and this device has none")
                 self._context = trusting.trusting(ca)
             finally:
-                ca = trusting = None
                 phases.forget("keeper.trusting", "keeper.board", "trust")
         return self._context
 

@@ -1,3 +1,3 @@
 """A release into the other slot, one transaction that can be cut anywhere. A phase: loaded for an update."""
 
-from keeper.updating.update import update  # noqa: F401
+from keeper.updating.transaction import update  # noqa: F401

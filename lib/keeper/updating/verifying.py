@@ -25,7 +25,6 @@ class Admission:
             policy = release.Policy(self._product, keys, revoked, self._store, self._now)
             plain = policy.admit(header, chip, slot_size).plain()
         finally:
-            keys = policy = release = None
             forget("keeper.release", "trust")
         return Layout(*plain)
 
@@ -39,5 +38,4 @@ def layout_in(header):
     except ReleaseError:
         return None
     finally:
-        release = None
         forget("keeper.release")

@@ -107,7 +107,6 @@ class Clock:
         try:
             seconds, why = asking.sync(self.ntp_host, _EPOCH_S, _FIRST_S, _LAST_S)
         finally:
-            asking = None
             forget("thermometer.asking")
         if seconds is None:
             return self._ntp_failed(why)

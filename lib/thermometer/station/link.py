@@ -47,5 +47,4 @@ class Link:
             say("wifi", str(error))
             networks = []
         self._joining = joining.Wifi(self.wlan, networks, self._pulse, say)
-        joining = None
         forget("keeper.board")

@@ -64,10 +64,9 @@ class Station:
         self.settings = settings_from(record)
         if self.identity:
             self._assemble(settling.assemble)
-        settling = identity = settings_from = record = None
-        end("thermometer.settling", "keeper.services.gadgetkeeper.joining", "keeper.services.gecko_dms.joining")
         if self.lifecycle:
             self.lifecycle.begin()
+        end("thermometer.settling", "keeper.services.gadgetkeeper.joining", "keeper.services.gecko_dms.joining")
 
     def step(self):
         """One turn: at most one exchange with the server, then a short wait."""

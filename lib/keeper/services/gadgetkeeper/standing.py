@@ -63,7 +63,7 @@ class Activation:
 
     def forget(self):
         """Erase the key: the next `ensure` activates. That the thing has its name is still known."""
-        self._joining("forget_all")
+        self._joining("forget")
 
     def describe(self):
         """For a status: what stands where, nothing secret."""
@@ -117,7 +117,6 @@ class Activation:
         from keeper.services.gadgetkeeper import joining
 
         try:
-            return getattr(joining, verb)(self)
+            return joining.do(verb, self)
         finally:
-            joining = None
             forget("keeper.services.gadgetkeeper.joining", "keeper.services.naming", "keeper.board")

@@ -43,14 +43,14 @@ class GadgetKeeper:
         if verb in ("activate", "rename"):
             from keeper.services.gadgetkeeper import joining
 
-            action = getattr(joining, verb)
+            do = joining.do
         elif verb in ("current", "confirm", "failed", "open_release"):
             from keeper.services.gadgetkeeper import changing
 
-            action = getattr(changing, verb)
+            do = changing.do
         else:
             raise AttributeError(verb)
-        return lambda *arguments, **named: action(self, *arguments, **named)
+        return lambda *more: do(verb, self, *more)
 
     def rest(self):
         """Forget what was loaded for a phase."""

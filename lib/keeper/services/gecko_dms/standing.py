@@ -30,7 +30,7 @@ class GeckoDms:
         self.record = {}
         self.stale = False
         self._unknown = False  # the server has refused the credential, and that was said
-        self.uuid = self._joining("uuid_of", identity)
+        self.uuid = self._joining("uuid", identity)
         self.factory_token = self._joining("factory_token", identity)
 
     def recall(self):
@@ -48,14 +48,14 @@ class GeckoDms:
 
         provisioning_token: stored, if there is no credential yet; None: the one that was given before.
         """
-        self._joining("be_provisioned", self, provisioning_token)
+        self._joining("provision", self, provisioning_token)
 
     def activate(self, product_code=None):
         """Become a device of the product (None: of the one that it is of): the server's answer, a dict.
 
         The wish is kept before it is told, so that a lost answer doesn't leave board and server at two products.
         """
-        return self._joining("be_activated", self, product_code)
+        return self._joining("activate", self, product_code)
 
     # what the life cycle asks for
 
@@ -98,7 +98,7 @@ class GeckoDms:
 
     def forget(self):
         """Erase token and credential: it has to be provisioned anew. Product and name of the thing are still known."""
-        self._joining("forget_all", self)
+        self._joining("forget", self)
 
     def describe(self):
         """For a status: what stands where, nothing secret."""
@@ -108,7 +108,6 @@ class GeckoDms:
         from keeper.services.gecko_dms import joining
 
         try:
-            return getattr(joining, verb)(subject, *more)
+            return joining.do(verb, subject, *more)
         finally:
-            joining = None
             forget("keeper.services.gecko_dms.joining", "keeper.services.naming", "keeper.board")

@@ -46,14 +46,14 @@ class DmsWire:
         if verb in ("provision", "acknowledge", "activate", "rename"):
             from keeper.services.gecko_dms import joining
 
-            action = getattr(joining, verb)
+            do = joining.call
         elif verb in ("current", "confirm", "failed", "open_release"):
             from keeper.services.gecko_dms import changing
 
-            action = getattr(changing, verb)
+            do = changing.do
         else:
             raise AttributeError(verb)
-        return lambda *arguments, **named: action(self, *arguments, **named)
+        return lambda *more: do(verb, self, *more)
 
     def rest(self):
         """Forget what was loaded for a phase."""

@@ -60,7 +60,6 @@ def _pass_trial(life):
     from keeper import settling
 
     settling.settle_proved(life)
-    settling = None
     forget("keeper.settling", "keeper.release")
 
 
