@@ -3,6 +3,7 @@
 In the board's folder /deployed: lib/ with what differs from the release, boot.py and main.py if they differ from
 those on the board, start.py, which puts them first, and `over`, the digest of the one release that they are for. `over`
 is written last, by a rename, and goes first: a board that loses power in between runs its release as if nothing were.
+Over a release whose modules are merged whole merged modules are deployed, those that differ.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mpremote.transport import TransportExecError
 
 from thermokeeper.board.link import Link, linked
 from thermokeeper.errors import ToolError
-from thermokeeper.release.application import BOARD_FILES, application_files
+from thermokeeper.release.application import BOARD_FILES, application_files, merged_files
 
 FOLDER = "/deployed"
 _START = Path(__file__).parent / "device/start.py"
@@ -33,7 +34,14 @@ import machine
 machine.WDT(timeout={_WATCHDOG_MS})
 print(repr(globals().get('running_release', 0)))
 """
-_TRIAL = "from keeper.board.slots import Slots\nprint(Slots().on_trial())"
+_TRIAL = """
+for name in {names!r}:
+    try:
+        print(getattr(__import__(name, None, None, ('Slots',)), 'Slots')().on_trial())
+        break
+    except (ImportError, AttributeError):
+        pass
+"""
 # one file a line, so that a long list neither fills the heap nor looks like silence
 _LIST = """
 import hashlib, os
@@ -84,8 +92,7 @@ def plan(release: dict[str, bytes], board: dict[str, bytes], lib: Path) -> Plan:
 
     release: path -> SHA-256 of what the running release holds; board: the same of boot.py and main.py on the board.
     """
-    source = "keeper/__init__.py" in release
-    local = application_files(lib, source)
+    local = _as_in(release, lib)
     result = Plan()
     for path, content in local.items():
         digest = hashlib.sha256(content).digest()
@@ -95,15 +102,34 @@ def plan(release: dict[str, bytes], board: dict[str, bytes], lib: Path) -> Plan:
                 result.files[name] = content
         elif release.get(path) != digest:
             result.files[f"lib/{path}"] = content
-    kept = (path for path in release if not path.startswith(_NOT_PART))
-    result.gone = tuple(sorted(path for path in kept if path not in local))
+    result.gone = tuple(sorted(path for path in release if path not in local and not path.startswith(_NOT_PART)))
     return result
+
+
+def _as_in(release: dict[str, bytes], lib: Path) -> dict[str, bytes]:
+    """The application's files in the form that the release has: as text, compiled, or compiled and merged."""
+    if any(path.endswith(".py") for path in release if not path.startswith(_NOT_PART)):
+        return application_files(lib, source=True)
+    plain = application_files(lib)
+    try:
+        merged = merged_files(lib)[0]
+    except ToolError:
+        if _count_differing(release, plain) > len(plain) // 2:
+            raise  # this isn't the form that the release has
+        return plain
+    return min(merged, plain, key=lambda files: _count_differing(release, files))
+
+
+def _count_differing(release: dict[str, bytes], files: dict[str, bytes]) -> int:
+    """How many files of either differ from the other's, or aren't there."""
+    hashes = {path: hashlib.sha256(content).digest() for path, content in files.items()}
+    return sum(hashes.get(path) != release.get(path) for path in {*hashes, *release} if not path.startswith(_NOT_PART))
 
 
 def deploy(port: str, lib: Path, say: Callable[[str], None]) -> str:
     """Bring what differs to the board and restart it; what it runs then, in its own words."""
     with linked(port) as link:
-        over = _begin(link)
+        over = _begin(link, lib)
         try:
             any_left = _bring(link, over, lib, say)
         except (ToolError, TransportExecError):
@@ -131,7 +157,7 @@ def clear(port: str) -> str:
         return f"{files} taken off: the board runs its release" if count else "nothing was deployed on the board"
 
 
-def _begin(link: Link) -> bytes:
+def _begin(link: Link, lib: Path) -> bytes:
     """Stop the program, and keep the watchdog quiet; the digest of the release that runs."""
     link.stop_program()
     digest = ast.literal_eval(link.run(_BEGIN).strip().splitlines()[-1])
@@ -142,13 +168,22 @@ def _begin(link: Link) -> bytes:
         _restart(link, for_s=0)
         raise ToolError("the board runs no release that files could be deployed over; `thermokeeper flash` it first")
     try:
-        trial = link.run(_TRIAL).strip()
+        trial = link.run(_TRIAL.format(names=_homes_of_slots(lib))).strip()
     except TransportExecError:  # what is deployed now may be broken; then nothing is on trial that could pass
         trial = "False"
     if trial == "True":
         link.serial.write(b"\x02\x04")  # a soft reset: the bootloader would take a hard one for the end of the trial
         raise ToolError("the release on this board is on trial; deploy when it has been confirmed")
     return digest
+
+
+def _homes_of_slots(lib: Path) -> tuple[str, ...]:
+    """Where the release on the board may have keeper's Slots: in its module, or merged into one of the folders."""
+    found = ["keeper.slots", "keeper"]
+    for path in sorted((lib / "keeper").rglob("slots.py")):
+        parts = path.relative_to(lib).with_suffix("").parts
+        found = [".".join(parts[:count]) for count in range(len(parts), 0, -1)] + found
+    return tuple(dict.fromkeys(found))
 
 
 def _bring(link: Link, over: bytes, lib: Path, say: Callable[[str], None]) -> bool:

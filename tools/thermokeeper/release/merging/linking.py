@@ -43,6 +43,7 @@ class Program:
                 self.entry(name, local)
         for name in modules:
             self._link_functions(name)
+            self._refuse_ambiguous(name)
 
     def symbol(self, module: str, name: str) -> Symbol | None:
         """The global that a module's name is."""
@@ -132,6 +133,7 @@ class Program:
         wanted = [target.wanted[0], binding.local] if target else [binding.local]
         symbol = self._share(group, "" if target else binding.base, "" if target else binding.name, target, wanted)
         symbol.imported = target
+        symbol.fixed = (binding.base, binding.name) == ("micropython", "const")  # its compiler knows it by that name
         self.kept[binding] = symbol
         return symbol
 
@@ -182,6 +184,19 @@ class Program:
                 raise ToolError(f"{self._place(binding)}: an import in the body of a class can't be merged")
 
     # refusals
+
+    def _refuse_ambiguous(self, module: str) -> None:
+        """A name that a package gives to something, and a module in it has; or a module that goes, named in a text."""
+        for name in self.contents[module].scope.bound:
+            child = f"{module}.{name}"
+            entry = self.entry(module, name)
+            if child in self.modules and not (isinstance(entry, Alias) and entry.module == child):
+                path = self.modules[module].path
+                raise ToolError(f"{path}: {name} is something else than the module {child}; rename one of them")
+        for text in self.contents[module].strings:
+            if "." in text and text in self.modules and self.modules[text].group.name != text:
+                where = f"merged into {self.modules[text].group.name}"
+                raise ToolError(f'{self.modules[module].path}: "{text}" names a module that is {where}')
 
     def _twice(self, module: str, binding: Binding) -> ToolError:
         return ToolError(f"{self._place(binding)}: {binding.local} is bound by more than this import; rename it")

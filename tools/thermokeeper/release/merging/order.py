@@ -68,10 +68,10 @@ def _asked_at_import(program: Program, name: str) -> set[str]:
 def _calls_own(contents: Contents, program: Program, name: str) -> bool:
     """Whether something of the release is called while the module is imported: what that needs isn't known."""
     heads: dict[tuple[int, int], Use] = {(use.span.line, use.span.column): use for use in contents.uses}
-    for call, scope in contents.calls:
+    called = [(call.func, scope) for call, scope in contents.calls] + contents.decorators
+    for start, scope in called:
         if scope.deferred:
             continue
-        start: ast.expr = call.func
         while isinstance(start, ast.Attribute):
             start = start.value
         use = heads.get((start.lineno, start.col_offset)) if isinstance(start, ast.Name) else None

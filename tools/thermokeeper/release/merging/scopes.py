@@ -7,6 +7,7 @@ else it is built in; a class's own names are seen in its body only. It must not 
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.release.merging.text import Source, Span, span_of
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_SHOWS_NAME = re.compile(rb"\{[^{}=!<>]*[^{}=!<>\s]\s*=\s*[}!:]")
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
@@ -94,6 +96,7 @@ class Contents:
     strings: set[str] = field(default_factory=set)  # without documentation
     keywords: set[str] = field(default_factory=set)  # names of arguments in calls
     calls: list[tuple[ast.Call, Scope]] = field(default_factory=list)
+    decorators: list[tuple[ast.expr, Scope]] = field(default_factory=list)
 
 
 def read(source: Source) -> Contents:
@@ -171,7 +174,7 @@ class _Reader(ast.NodeVisitor):
     # scopes
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self._all(node.decorator_list)
+        self._decorators(node.decorator_list)
         self._use(node.name, self._name_behind(node, "def", node.name), True)
         if node.returns:
             self.visit(node.returns)
@@ -196,7 +199,8 @@ class _Reader(ast.NodeVisitor):
         self._inside(inside, body)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self._all([*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)])
+        self._decorators(node.decorator_list)
+        self._all([*node.bases, *(keyword.value for keyword in node.keywords)])
         self._use(node.name, self._name_behind(node, "class", node.name), True)
         inside = Scope("class", self._scope, node, self._scope.deferred)
         self._found.classes.append((node, inside))
@@ -215,6 +219,10 @@ class _Reader(ast.NodeVisitor):
         self._scope = outside
 
     visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension
+
+    def _decorators(self, nodes: list[ast.expr]) -> None:
+        self._found.decorators.extend((node, self._scope) for node in nodes)
+        self._all(nodes)
 
     def _inside(self, scope: Scope, body: list[ast.stmt] | list[ast.expr]) -> None:
         outside, self._scope = self._scope, scope
@@ -257,6 +265,14 @@ class _Reader(ast.NodeVisitor):
             self._found.strings.add(node.value.decode("latin-1"))
         elif isinstance(node.value, str):
             self._found.strings.add(node.value)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        lines = self._source.lines[node.lineno - 1 : node.end_lineno]
+        if any(_SHOWS_NAME.search(line) for line in lines):
+            raise ToolError(
+                f"{self._source.path}:{node.lineno}: an f-string shows a name with {{name=}}, and it changes"
+            )
+        self.generic_visit(node)
 
     def visit_Match(self, node: ast.Match) -> None:
         raise ToolError(f"{self._source.path}:{node.lineno}: MicroPython has no match statement")
