@@ -389,7 +389,7 @@ def test_the_readme_s_product_activates_and_updates_itself(tmp_path):
         vendor.publish("Lamp/2")
         arguments = f"--release {tmp_path}/lamp-1.0.0.tkr --trust {shop.key.with_suffix('.pub.pem')} --vfs {start} "
         arguments += f"--serial LAMP00000000000001 --server {server.url} --plain-http --out {flash}"
-        tool("image", "build", "--firmware", stock_firmware()[0], *arguments.split())
+        tool("image", "build", "--any-bootloader", "--firmware", stock_firmware()[0], *arguments.split())
         said: list[str] = []
 
         def confirmed(event: Event) -> bool:

@@ -1,5 +1,6 @@
 """Small ESP32 images that are right in every byte that a bootloader or esptool checks; for tests on both runtimes."""
 
+import binascii
 import hashlib
 import struct
 
@@ -33,9 +34,33 @@ def application(size=20000, chip_id=0, version="1.25.0", fill=0x5A, with_hash=Tr
     return image([(0x3F400020, text), (0x40080000, code)], chip_id, with_hash)
 
 
-def bootloader(chip_id=0):
-    """A bootloader image; nothing that could run."""
-    return image([(0x3FFF0018, b"boot" * 8), (0x40078000, bytes(range(256)) * 8)], chip_id)
+def bootloader(chip_id=0, rollback=True):
+    """A bootloader image; of its code nothing but what ESP-IDF's writes to otadata, on the stack."""
+    stored = [(2, 24)] + ([(4, 24), (4, 56)] if rollback else [])  # VALID; twice ABORTED
+    code = b"".join([store(chip_id, value, offset) for value, offset in stored])
+    return image(
+        [(0x3FFF0018, b"boot" * 8), (0x40078000, bytes(range(256)) * 8 + code + bytes(-len(code) % 4))], chip_id
+    )
+
+
+def store(chip_id, value, offset):
+    """Two instructions of the chip that load a constant and store it at an offset from the stack pointer."""
+    if chip_id in (0, 2, 9):  # Xtensa: movi.n a8, value; s32i a8, a1, offset
+        return bytes([0x0C, value << 4 | 8, 0x82, 0x61, offset // 4])
+    # c.li a5, value; c.swsp a5, offset
+    return struct.pack("<HH", 0x4001 | 15 << 7 | value << 2, 0xC002 | offset // 4 << 9 | 15 << 2)
+
+
+def padded_application(pages=1, chip_id=0):
+    """An application that ends on 64 KiB, as `esptool elf2image --secure-pad-v2` makes it."""
+    return application(0x10000 * pages + 40, chip_id)
+
+
+def signature_sector(app):
+    """What Secure Boot v2 has behind a padded application: right in form, and nobody's signature."""
+    block = b"\xe7\x02\0\0" + hashlib.sha256(app).digest() + b"\x5a" * 1160
+    block += struct.pack("<I", binascii.crc32(block)) + bytes(16)
+    return block + b"\xff" * (4096 - len(block))
 
 
 def partition_table(rows):
@@ -47,10 +72,10 @@ def partition_table(rows):
     return data + b"\xff" * (4096 - len(data))
 
 
-def whole_firmware(app, chip_id=0, start=0x1000):
+def whole_firmware(app, chip_id=0, start=0x1000, rollback=True):
     """A firmware file as it is published: bootloader first, to be written at `start`, the application at 0x10000."""
     stock = [("nvs", 1, 2, 0x9000, 0x6000), ("factory", 0, 0, 0x10000, 0x180000), ("vfs", 1, 0x81, 0x200000, 0x200000)]
-    data = bytearray(bootloader(chip_id))
+    data = bytearray(bootloader(chip_id, rollback))
     data.extend(b"\xff" * (0x8000 - start - len(data)))
     data.extend(partition_table(stock))
     data.extend(b"\xff" * 0x7000)

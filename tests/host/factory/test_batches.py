@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import images
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.stock import Stock
 
@@ -93,6 +94,15 @@ def test_an_unsigned_or_foreign_release_is_refused(factory, product, tmp_path, p
         factory.new("first", "--release", unsigned, "--pattern", pattern, "--count", 1)
     with pytest.raises(ToolError, match="plain-http"):
         factory.new("first", "--pattern", pattern, "--count", 1, server="http://127.0.0.1:1")
+
+
+def test_firmware_whose_bootloader_cannot_roll_back_makes_no_batch(factory, tmp_path, pattern):
+    old = tmp_path / "old.bin"
+    old.write_bytes(images.whole_firmware(images.application(9000, version="1.20.0"), rollback=False))
+    with pytest.raises(ToolError, match="old.bin: its bootloader doesn't roll back"):
+        factory.new("first", "--firmware", old, "--pattern", pattern, "--count", 1)
+    factory.new("first", "--firmware", old, "--pattern", pattern, "--count", 1, "--any-bootloader")
+    assert _serials(factory, "first") == [pattern.format(1)]
 
 
 def test_boards_of_a_batch_differ_in_record_and_networks_only(factory, pattern):

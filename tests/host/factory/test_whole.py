@@ -69,7 +69,7 @@ def made(tmp_path, server) -> Factory:
         *("new", "first", "--pattern", "THERM{:014d}", "--count", 2, "--firmware", stock_firmware()[0]),
         *("--release", shop.release("1.0.0"), "--trust", shop.key.with_suffix(".pub.pem"), "--server", server.url),
         *("--plain-http", "--wifi", "workshop:thermometer", "--set", "period_s=1", "--set", "sync_s=2"),
-        *("--claim-url", "https://things.example.com/claim/{serial}"),
+        *("--claim-url", "https://things.example.com/claim/{serial}", "--any-bootloader"),
     )
     factory.tool("register", "first", "--server", server.url, "--vendor-token", server.vendor_token)
     return factory

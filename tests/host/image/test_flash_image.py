@@ -79,6 +79,80 @@ def test_the_bootloader_keeps_a_right_hash_for_each_flash_size(product: Path, tm
         assert describe(data)["slots"]["ota_0"]["version"] == "1.0.0"
 
 
+@pytest.mark.parametrize(
+    ("chip", "number", "offset"),
+    [
+        ("esp32", 0, 0x1000),
+        ("esp32s2", 2, 0x1000),
+        ("esp32c3", 5, 0),
+        ("esp32s3", 9, 0),
+        ("esp32c6", 13, 0),
+        ("esp32p4", 18, 0x2000),
+        ("esp32c5", 23, 0x2000),
+    ],
+)
+def test_each_chip_s_bootloader_is_where_its_rom_looks(
+    product: Path, tmp_path: Path, chip: str, number: int, offset: int
+) -> None:
+    firmware = tmp_path / "firmware.bin"
+    firmware.write_bytes(images.whole_firmware(images.application(9000, number), number, offset))
+    tool(
+        *("release", "build", "--app", firmware, "--lib", product / "lib", "--product", "thermometer", "--version"),
+        *("1", "--created", CREATED, "--trust", product / "key.pub.pem", "--out", tmp_path / "r.tkr"),
+    )
+    for size, code in (("4MiB", 2), ("8MiB", 3), ("16MiB", 4)):
+        options = {"firmware": firmware, "release": tmp_path / "r.tkr"}
+        said = build(product, tmp_path / "f.bin", "--unsigned-ok", "--flash-size", size, **options)
+        assert f"esptool --chip {chip} write-flash 0x0" in said
+        data = (tmp_path / "f.bin").read_bytes()
+        original = images.bootloader(number)
+        boot = data[offset : offset + len(original)]
+        assert set(data[:offset]) <= {0xFF} and boot[:3] == original[:3] and boot[4:-32] == original[4:-32]
+        assert boot[3] == code << 4 | original[3] & 15 and hashlib.sha256(boot[:-32]).digest() == boot[-32:]
+        assert read_binary(data[0x8000:0x9000]) == available_tables()[size]
+        about = describe(data)
+        assert about["bootloader"] == {
+            "offset": offset,
+            "chip": chip,
+            "flash_size_mib": 4 << code - 2,
+            "rolls_back": True,
+        }
+        assert about["slots"]["ota_0"]["version"] == "1"
+
+
+def test_a_bootloader_that_cannot_roll_back_is_refused_but_for_the_simulator(product: Path, tmp_path: Path) -> None:
+    for app, warns in ((images.application(9000, version="1.20.0"), False), (images.application(9000), True)):
+        (tmp_path / "old.bin").write_bytes(images.whole_firmware(app, rollback=False))
+        if warns:  # code and version disagree
+            said = build(product, tmp_path / "f.bin", firmware=tmp_path / "old.bin")
+            assert "warning: old.bin: its bootloader doesn't show whether it rolls back" in said
+        else:
+            with pytest.raises(
+                ToolError, match=r"old.bin: its bootloader doesn't roll back, .* 1.21 or later"
+            ) as caught:
+                build(product, tmp_path / "f.bin", firmware=tmp_path / "old.bin")
+            assert "\n" not in str(caught.value) and not (tmp_path / "f.bin").exists()
+        said = build(product, tmp_path / "f.bin", "--any-bootloader", firmware=tmp_path / "old.bin")
+        assert "warning" not in said.replace("warning: neither --ca", "")
+    assert "can't roll back" in tool("image", "inspect", tmp_path / "f.bin")
+
+
+def test_a_real_bootloader_without_rollback_is_refused(product: Path, tmp_path: Path) -> None:
+    for path in stock_firmware():
+        with pytest.raises(ToolError, match="doesn't roll back"):
+            build(product, tmp_path / "f.bin", firmware=path)
+
+
+def test_a_signed_bootloader_is_left_to_its_own_tools(product: Path, tmp_path: Path) -> None:
+    boot = images.bootloader()
+    boot += b"\xff" * (-len(boot) % 4096)
+    firmware = bytearray(images.whole_firmware(images.application(9000)))
+    firmware[len(boot) : len(boot) + 4096] = images.signature_sector(boot)
+    (tmp_path / "secure.bin").write_bytes(firmware)
+    with pytest.raises(ToolError, match="its bootloader is signed for Secure Boot"):
+        build(product, tmp_path / "f.bin", firmware=tmp_path / "secure.bin")
+
+
 def test_micropython_finds_boot_and_main_in_vfs_by_itself(product: Path, tmp_path: Path) -> None:
     build(product, tmp_path / "f.bin")
     script = MOUNT + "import os; print(sorted(os.listdir('/release')), os.statvfs('/release')[2])"
@@ -92,7 +166,9 @@ def test_a_real_firmware_makes_images_that_esptool_accepts(product: Path, tmp_pa
         *("release", "build", "--app", path, "--lib", product / "lib", "--product", "thermometer", "--version", "1"),
         *("--created", CREATED, "--trust", product / "key.pub.pem", "--out", tmp_path / "real.tkr"),
     )
-    build(product, tmp_path / "f.bin", "--unsigned-ok", firmware=path, release=tmp_path / "real.tkr")
+    build(
+        product, tmp_path / "f.bin", "--unsigned-ok", "--any-bootloader", firmware=path, release=tmp_path / "real.tkr"
+    )
     data = (tmp_path / "f.bin").read_bytes()
     assert data[0x1000:0x8000] == path.read_bytes()[:0x7000]  # 4 MiB is what it had: kept as it is
     for name, offset in (("bootloader", 0x1000), ("app", 0x10000)):
@@ -208,7 +284,13 @@ def test_parts_are_the_same_bytes_as_the_image(product: Path, tmp_path: Path) ->
 def test_inspect_tells_what_is_in_an_image(product: Path, tmp_path: Path) -> None:
     build(product, tmp_path / "f.bin")
     text = tool("image", "inspect", tmp_path / "f.bin")
-    for part in ("esp32, for 4 MiB", SERIAL, "thermometer 1.0.0, signed", "ota_1        blank", "boot.py (14 bytes)"):
+    for part in (
+        "esp32 at 0x1000, for 4 MiB, rolls back",
+        SERIAL,
+        "thermometer 1.0.0, signed",
+        "ota_1        blank",
+        "boot.py (14 bytes)",
+    ):
         assert part in text
     about = json.loads(tool("image", "inspect", "--json", tmp_path / "f.bin"))
     assert about["otadata"] == [None, None]

@@ -110,6 +110,25 @@ def esptool_image_info(path: Path) -> bool:
     return done.returncode == 0 and "(valid)" in done.stdout and "invalid" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("size", "flash_size", "expected"),
+    [
+        (1_700_000, "4MiB", ()),
+        (1_720_000, "4MiB", ("takes 17", "of the 1900544 bytes of a slot on 4MiB flash, 90.5%")),
+        (1_897_000, "4MiB", ("99.8%", "the release needs a slot of", "it doesn't fit")),
+        (1_897_000, "8MiB", ()),
+        (2_900_000, "8MiB", ("of the 3145728 bytes of a slot on 8MiB flash, 92.2%",)),
+    ],
+)
+def test_an_application_that_has_outgrown_its_slot_is_named(
+    product: Path, tmp_path: Path, size: int, flash_size: str, expected: tuple[str, ...]
+) -> None:
+    (tmp_path / "app.bin").write_bytes(images.application(size))
+    options = ("--trust", product / "key.pub.pem", "--flash-size", flash_size)
+    said = build(product, tmp_path / "r.tkr", *options, app=tmp_path / "app.bin")
+    assert all(part in said for part in expected) and ("warning" in said) == bool(expected)
+
+
 def test_inspect_shows_signature_parts_and_slots(product: Path) -> None:
     text = tool("release", "inspect", "--trust", product / "key.pub.pem", product / "signed.tkr")
     for part in ("good, by key " + releases.KEY_ID, "MicroPython v1.25.0", "slot of 1900544 bytes", "trust.mpy"):

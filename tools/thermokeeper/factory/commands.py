@@ -72,18 +72,24 @@ def factory() -> None:
     "--flash-size", type=click.Choice(list(FLASH_SIZES)), default="4MiB", show_default=True, help="Of a board."
 )
 @click.option("--vfs", type=_PATH, default=PROJECT, help="Folder with boot.py and main.py.  [the project's]")
+@click.option("--any-bootloader", is_flag=True, help="Take one that can't roll back: the simulator has its own.")
 @click.option("--claim-url", required=True, help="What a label's code says; {serial} stands for the serial number.")
 @click.option("--title", help="First line of a label.  [the product]")
 @click.option("--expect", default=r"^tk: reading: ", show_default=True, help="Pattern of the line a good board says.")
 @_FOLDER
-def new(batch: str, folder: Path, **options: Any) -> None:
+def new(batch: str, folder: Path, any_bootloader: bool, **options: Any) -> None:
     """Make the batch BATCH: its serial numbers, each with a secret of its own. All of it is made, or nothing.
 
     No serial number is ever given twice, whatever the batch. What the boards are made of is copied into the factory's
     folder. Secrets are only there, and in the boards.
     """
     from thermokeeper.factory.batch import Order, make
+    from thermokeeper.image.builder import check_rollback
+    from thermokeeper.release.firmware import read_firmware
 
+    firmware = read_firmware(options["firmware"])
+    if firmware.bootloader and not any_bootloader and (warning := check_rollback(firmware)):
+        click.echo(f"warning: {warning}", err=True)
     made = make(folder, batch, Order(**options))
     click.echo(f"{batch}: {len(made)} serial numbers, {made[0].serial} to {made[-1].serial}")
     click.echo(f"next: thermokeeper factory register {batch}")

@@ -18,7 +18,7 @@ from thermokeeper.image.partitions import FLASH_SIZES, TABLE_OFFSET, table_for
 from thermokeeper.release.builder import ReleaseFile
 from thermokeeper.release.files import read_bytes
 from thermokeeper.release.filesystem import pack
-from thermokeeper.release.firmware import Firmware, bootloader_offset
+from thermokeeper.release.firmware import ROLLBACK_SINCE, Firmware, bootloader_offset
 
 VFS_FILES = ("boot.py", "main.py")
 
@@ -46,6 +46,11 @@ def pieces(
         raise ToolError(
             f"{firmware.path} is an application without a bootloader; give the whole firmware file of MicroPython "
             "(the one that is written to a new board), not the .app-bin"
+        )
+    if firmware.bootloader_signed:
+        raise ToolError(
+            f"{firmware.path}: its bootloader is signed for Secure Boot, and a flash image would lose the "
+            "signature; write such boards with ESP-IDF's own tools (docs/firmware.md)"
         )
     if firmware.chip != release.manifest.chip:
         raise ToolError(
@@ -78,6 +83,22 @@ def pieces(
             raise ToolError(f"{part.label} has {part.size} bytes, {len(data)} are needed")
         result.append(Piece(part.label, part.offset, data))
     return result
+
+
+def check_rollback(firmware: Firmware) -> str | None:
+    """ToolError if its bootloader can't go back to the old release; a warning if nobody can tell."""
+    if firmware.rolls_back:
+        return None
+    if firmware.rolls_back is False:
+        wanted = ".".join(map(str, ROLLBACK_SINCE))
+        raise ToolError(
+            f"{firmware.path}: its bootloader doesn't roll back, so a board could never leave a bad release; take "
+            f"MicroPython {wanted} or later (or --any-bootloader, for the simulator)"
+        )
+    return (
+        f"{firmware.path.name}: its bootloader doesn't show whether it rolls back; try a release that fails its trial "
+        "on one board before you send others (docs/firmware.md)"
+    )
 
 
 def assemble(parts: list[Piece], flash_size: str) -> bytes:

@@ -56,6 +56,7 @@ def image_group() -> None:
 @click.option("--vfs", type=_PATH, default=PROJECT, help="Folder with boot.py and main.py.  [the project's]")
 @click.option("--trust", type=_PATH, multiple=True, help="Public key that must have signed the release; repeat it.")
 @click.option("--unsigned-ok", is_flag=True, help="Take a release without a signature.")
+@click.option("--any-bootloader", is_flag=True, help="Take one that can't roll back: the simulator has its own.")
 @click.option("--parts", type=_PATH, help="Also write each part as a file into this folder.")
 @click.option("--out", required=True, type=_PATH, help="The flash image.")
 def build(
@@ -73,6 +74,7 @@ def build(
     vfs: Path,
     trust: tuple[Path, ...],
     unsigned_ok: bool,
+    any_bootloader: bool,
     parts: Path | None,
     out: Path,
 ) -> None:
@@ -94,8 +96,11 @@ def build(
         extra["ca"] = authority.for_record(ca)
     elif server.startswith("https:") and not read_trust(unpack(release.fs)).ca:
         click.echo("warning: neither --ca nor the release names a CA: the board can reach no https server", err=True)
+    interpreter = read_firmware(firmware)
+    if interpreter.bootloader and not any_bootloader and (warning := builder.check_rollback(interpreter)):
+        click.echo(f"warning: {warning}", err=True)
     pieces = builder.pieces(
-        read_firmware(firmware),
+        interpreter,
         release,
         factory_record.pack(serial, product, server, service, **extra),
         nvs.pack([nvs.parse_network(text) for text in wifi], table_for(flash_size)["nvs"].size),
@@ -144,7 +149,13 @@ def inspect(as_json: bool, file: Path) -> None:
 def _table(about: dict[str, Any]) -> str:
     boot, factory, vfs = about["bootloader"], about["factory"], about["vfs"]
     lines = [f"flash        {about['flash_size']} bytes"]
-    lines += [f"bootloader   {boot['chip']}, for {boot['flash_size_mib']} MiB" if boot else "bootloader   none"]
+    if boot:
+        can = {True: "rolls back", False: "can't roll back", None: "rolls back or not: can't be told"}[
+            boot["rolls_back"]
+        ]
+        lines += [f"bootloader   {boot['chip']} at {boot['offset']:#x}, for {boot['flash_size_mib']} MiB, {can}"]
+    else:
+        lines += ["bootloader   none"]
     for part in about["partitions"]:
         blank = ", blank" if part["blank"] else ""
         lines.append(f"  {part['label']:<10} {part['offset']:#09x} {part['size']:>8} bytes{blank}")

@@ -10,6 +10,8 @@ from keeper.errors import FactoryError, KeeperError, ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
 from thermokeeper.release import authority
+from thermokeeper.release.bootloader import rolls_back
+from thermokeeper.release.builder import header_offset
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.firmware import interpreter_of, reader
 
@@ -41,8 +43,7 @@ def slot_release(flash: bytes, table: Table, label: str) -> release.Manifest:
     """The manifest of the release in a slot; ReleaseError if there is none."""
     part = table[label]
     data = flash[part.offset : part.offset + part.size]
-    end = image.length(reader(data), part.size)
-    start = -(-end // release.BLOCK_SIZE) * release.BLOCK_SIZE
+    start = header_offset(data)
     return release.parse(data[start : start + release.HEADER_SIZE])
 
 
@@ -50,9 +51,16 @@ def _bootloader(flash: bytes) -> dict[str, Any] | None:
     for offset in (0, 0x1000, 0x2000):
         try:
             header = flash[offset : offset + image.HEADER_SIZE]
-            return {"offset": offset, "chip": image.chip_of(header), "flash_size_mib": 1 << (header[3] >> 4)}
+            chip = image.chip_of(header)
+            size = image.length(reader(flash[offset:TABLE_OFFSET]), TABLE_OFFSET - offset)
         except ReleaseError:
             continue
+        return {
+            "offset": offset,
+            "chip": chip,
+            "flash_size_mib": 1 << (header[3] >> 4),
+            "rolls_back": rolls_back(flash[offset : offset + size], chip),
+        }
     return None
 
 
@@ -86,8 +94,7 @@ def _slot(data: bytes) -> dict[str, Any]:
     if data.count(0xFF) == len(data):
         return {"state": "blank"}
     try:
-        end = image.length(reader(data), len(data))
-        start = -(-end // release.BLOCK_SIZE) * release.BLOCK_SIZE
+        start = header_offset(data)
         manifest = release.parse(data[start : start + release.HEADER_SIZE])
     except KeeperError as error:
         return {"state": "no release", "reason": str(error)}
@@ -97,7 +104,7 @@ def _slot(data: bytes) -> dict[str, Any]:
         "version": manifest.version,
         "digest": manifest.digest,
         "signed": release.is_signed(data[start : start + release.HEADER_SIZE]),
-        "interpreter": interpreter_of(data[:end]),
+        "interpreter": interpreter_of(data[:start]),
         "bytes": manifest.slot_size,
     }
 

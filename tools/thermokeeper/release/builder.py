@@ -16,9 +16,13 @@ from keeper.board import image
 from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
-from thermokeeper.release import compression, keys
+from thermokeeper.release import compression, keys, secureboot
 from thermokeeper.release.files import read_bytes
 from thermokeeper.release.firmware import reader
+
+# A device that knows only the first would look for the header where the signature sector is. So the manifest says it:
+# it refuses before it erases anything.
+_FORMAT, _FORMAT_SIGNED_APP = 1, 2
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ def build(
     expires: str | None = None,
     compressed: bool = False,
 ) -> bytes:
-    """An unsigned release file; `compressed`: parts that get smaller are stored so."""
+    """An unsigned release file; `compressed`: parts that get smaller are stored so.
+
+    app: the whole application, its signature sector for Secure Boot v2 included.
+    """
     parts: list[dict[str, Any]] = []
     stored = b""
     for name, part in (("app", app), ("fs", fs)):
@@ -70,7 +77,7 @@ def build(
             part = packed
         stored += part
     fields: dict[str, Any] = {
-        "format": release.FORMAT,
+        "format": _FORMAT_SIGNED_APP if is_signed_app(app) else _FORMAT,
         "product": product,
         "version": version,
         "chip": chip,
@@ -85,6 +92,23 @@ def build(
     except ReleaseError as error:
         raise ToolError(f"no release can be made of this: {error}") from None
     return header + stored
+
+
+def is_signed_app(app: bytes) -> bool:
+    """Whether an application is signed for Secure Boot v2."""
+    try:
+        return secureboot.is_signed(app, image.length(reader(app), len(app)))
+    except ReleaseError:
+        return False
+
+
+def header_offset(slot: bytes) -> int:
+    """Where in a slot's content a release's header is, if there is one; ReleaseError without an application."""
+    end = image.length(reader(slot), len(slot))
+    offset: int = -(-end // release.BLOCK_SIZE) * release.BLOCK_SIZE
+    if slot[offset : offset + 5] != release.MAGIC[:5] and secureboot.is_signed(slot, end):
+        offset += secureboot.SECTOR_SIZE
+    return offset
 
 
 def pack_header(fields: dict[str, Any], signature: bytes | None = None) -> bytes:
@@ -152,9 +176,9 @@ def parse_release(data: bytes, path: Path) -> ReleaseFile:
         if hashlib.sha256(content).digest() != part.sha256:
             raise ToolError(f"{path} is damaged: the hash of its part {part.name} is wrong")
     try:
-        if image.check(reader(app), len(app), manifest.chip) != len(app):
-            raise ToolError(f"{path}: something follows the application image in its part app")
-    except ReleaseError as error:
+        if secureboot.whole_end(app, image.check(reader(app), len(app), manifest.chip)) != len(app):
+            raise ToolError("something follows the application image in its part app")
+    except (ReleaseError, ToolError) as error:
         raise ToolError(f"{path}: {error}") from None
     return ReleaseFile(path, data, header, manifest, app, fs)
 

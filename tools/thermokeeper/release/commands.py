@@ -12,7 +12,7 @@ import click
 from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
-from thermokeeper.image.partitions import available_tables
+from thermokeeper.image.partitions import FLASH_SIZES, available_tables, table_for
 from thermokeeper.release import authority, builder, keys
 from thermokeeper.release import known as known_releases
 from thermokeeper.release import trust as trusting
@@ -24,6 +24,7 @@ from thermokeeper.release.tracing import SourceMap
 
 PASSPHRASE_VARIABLE = "THERMOKEEPER_PASSPHRASE"
 OLDEST_INTERPRETER = (1, 25)
+FULL = 0.9  # of a slot
 _PATH = click.Path(path_type=Path)
 
 
@@ -73,6 +74,13 @@ def keygen(out: Path, protect: bool) -> None:
 @click.option(
     "--known", type=_PATH, multiple=True, help="Earlier release, or folder of them: what does it cost from there?"
 )
+@click.option(
+    "--flash-size",
+    type=click.Choice(list(FLASH_SIZES)),
+    default="4MiB",
+    show_default=True,
+    help="Smallest flash of the boards that it is for.",
+)
 @click.option("--out", required=True, type=_PATH, help="The release file.")
 def build(
     app: Path,
@@ -91,6 +99,7 @@ def build(
     created: str | None,
     expires: str | None,
     known: tuple[Path, ...],
+    flash_size: str,
     out: Path,
 ) -> None:
     """Make an unsigned release file. The same input and --created give the same bytes.
@@ -134,6 +143,9 @@ def build(
     write_bytes(out, data)
     _write_map(map_path(out), source_map)
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
+    manifest = release.parse(data[: release.HEADER_SIZE])
+    for line in _room(len(firmware.application), manifest.slot_size, flash_size):
+        click.echo(f"warning: {line}", err=True)
     if known:
         _show_updates(earlier, data[: release.HEADER_SIZE])
 
@@ -241,6 +253,7 @@ def describe(found: builder.ReleaseFile, trusted: dict[str, bytes] | None) -> di
         },
         "signature": {"state": state, "text": text},
         "interpreter": interpreter_of(found.app),
+        "secure_boot": builder.is_signed_app(found.app),
         "file_size": manifest.file_size,
         "slot_size": manifest.slot_size,
         "header_offset": manifest.header_offset,
@@ -249,6 +262,22 @@ def describe(found: builder.ReleaseFile, trusted: dict[str, bytes] | None) -> di
         "slots": {name: table.slot_size for name, table in available_tables().items()},
         "files": {name: len(content) for name, content in files.items()},
     }
+
+
+def _room(application: int, whole: int, flash_size: str) -> list[str]:
+    """What is to be said of the slot's size: the next MicroPython is larger, and no update can move a partition."""
+    slot = table_for(flash_size).slot_size
+    told = []
+    if application > slot * FULL:
+        told.append(
+            f"the application takes {application} of the {slot} bytes of a slot on {flash_size} flash, "
+            f"{application / slot:.1%}: over {FULL:.0%}, and the next MicroPython may not fit (docs/firmware.md)"
+        )
+    if whole > slot:
+        told.append(
+            f"the release needs a slot of {whole} bytes, on {flash_size} flash there are {slot}: it doesn't fit"
+        )
+    return told
 
 
 def default_time() -> str:
@@ -278,6 +307,7 @@ def _table(about: dict[str, Any]) -> str:
     rows += [("revokes", ", ".join(brought["revoked"]))] if brought["revoked"] else []
     rows += [("CA for https", brought["ca"])] if brought["ca"] else []
     rows += [("MicroPython", about["interpreter"] or "doesn't say its version")]
+    rows += [("Secure Boot", "version 2: signature behind the application")] if about["secure_boot"] else []
     for part in fields["parts"]:
         stored = f", {part['stored']} in the file" if "stored" in part else ""
         rows.append((part["name"], f"{part['size']} bytes{stored}, SHA-256 {part['sha256']}"))

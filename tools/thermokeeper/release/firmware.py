@@ -1,7 +1,8 @@
 """A MicroPython firmware file as it is published: which chip, its application image, its bootloader if it has one.
 
 Two kinds are published. The whole firmware (`ESP32_GENERIC-*.bin`) begins with the bootloader and is written at
-0x1000 or 0, by chip; the application alone is `*.app-bin`. Both are recognised by what is in them, not by name.
+an offset that the chip's ROM gives; the application alone is `*.app-bin`. Both are recognised by what is in them, not
+by name. What a release makes of it is not known here.
 """
 
 import contextlib
@@ -19,24 +20,43 @@ from keeper.errors import ReleaseError
 from keeper.release import MAGIC
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary
+from thermokeeper.release import bootloader as bootloader_code
+from thermokeeper.release import secureboot
 from thermokeeper.release.files import read_bytes
 
+ROLLBACK_SINCE = (1, 21)  # of MicroPython: in ports/esp32/boards/sdkconfig.base; before, some boards had it themselves
 _DESCRIPTION = b"\x32\x54\xcd\xab"  # esp_app_desc_t, first in the first segment of every application
 
 
 @dataclass(frozen=True)
 class Firmware:
-    """What was found in a firmware file. `bootloader` is None for an application alone."""
+    """What was found in a firmware file. `bootloader` is None for an application alone.
+
+    `application` is all of it: with a signature for Secure Boot v2 also the sector that this is in.
+    """
 
     path: Path
     chip: str
     application: bytes
     bootloader: bytes | None
+    bootloader_signed: bool = False  # for Secure Boot v2: `bootloader` is without the signature
 
     @property
     def interpreter(self) -> str | None:
         """What MicroPython says of itself, like "MicroPython v1.25.0 on 2025-04-15"; None if it can't be found."""
         return interpreter_of(self.application)
+
+    @property
+    def rolls_back(self) -> bool | None:
+        """Whether its bootloader goes back to the old application if a new one fails; None if that can't be told.
+
+        False only if code and version agree: a compiler that writes the code otherwise must not look like a setting.
+        """
+        if self.bootloader is None:
+            return None
+        found = bootloader_code.rolls_back(self.bootloader, self.chip)
+        version = interpreter_version(self.application)
+        return None if found is False and (version is None or version >= ROLLBACK_SINCE) else found
 
 
 def reader(data: bytes):  # type: ignore[no-untyped-def]
@@ -100,11 +120,12 @@ def read_firmware(path: Path) -> Firmware:
     if not 0 < offset < len(data):
         raise ToolError(f"{path} ends before its application image; the file is cut off")
     application = checked_application(path, data[offset:], chip)
-    return Firmware(path, chip, application, checked_application(path, data[:end], chip))
+    bootloader = checked_application(path, data[:end], chip)
+    return Firmware(path, chip, application, bootloader, secureboot.is_signed(data[:table], end))
 
 
 def checked_application(path: Path, data: bytes, chip: str) -> bytes:
-    """The image at the start of `data`, whole: length, checksum and hash are right."""
+    """The image at the start of `data`, whole: length, checksum and hash are right, and so is a signature."""
     try:
         end = image.check(reader(data), len(data), chip)
     except ReleaseError as error:
@@ -119,7 +140,10 @@ def checked_application(path: Path, data: bytes, chip: str) -> bytes:
         raise ToolError(f"{path}: not an application image that esptool accepts: {error}") from None
     if not whole:
         raise ToolError(f"{path}: the application image is damaged (its checksum or hash is wrong)")
-    return application
+    try:
+        return data[: secureboot.whole_end(data, end)]
+    except ToolError as error:
+        raise ToolError(f"{path}: {error}") from None
 
 
 def _refusal(path: Path, error: ReleaseError, advice: str = "") -> ToolError:
