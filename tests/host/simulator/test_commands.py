@@ -48,6 +48,12 @@ def test_run_takes_a_world(flash: Path, tmp_path: Path) -> None:
     assert "\n[]\n" in run("run", flash, "--runtime", "cpython", "--world", path)[1]
 
 
+def test_run_takes_the_memory_of_a_firmware(flash: Path) -> None:
+    make_board(flash, "import esp32\nprint(len(esp32.idf_heap_info(esp32.HEAP_DATA)))")
+    assert "\n4\n" in run("run", flash, "--runtime", "cpython", "--memory", "v1.25")[1]
+    assert "\n1\n" in run("run", flash, "--runtime", "cpython", "--memory", "roomy")[1]
+
+
 def test_inspect_shows_partitions_otadata_and_keys_but_no_values(flash: Path) -> None:
     make_board(
         flash,

@@ -25,6 +25,7 @@ from thermokeeper.simulator.runtimes import HereLife, Life, ProcessLife
 from thermokeeper.simulator.world import World
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+MEMORY = "roomy"  # what a board has unless it is said, of the shim's `_simmemory.FIRMWARE`; to be "v1.25"
 _POLL_S = 0.05
 
 
@@ -57,6 +58,16 @@ class Operation:
     partition: str
 
 
+@dataclass(frozen=True)
+class Memory:
+    """The extremes that a board's memory has come to."""
+
+    least: int  # bytes that ESP-IDF had free, region by region, as `sum(x[3] for x in esp32.idf_heap_info(...))`
+    areas: int = 1  # of Python's heap, at most
+    used: int = 0  # bytes of Python's heap, garbage included, at most; on CPython the declared figure
+    unclosed: int = 0  # TLS objects that were left for the collector to close, the most in one life
+
+
 class PowerCut(BaseException):
     """The power of a board in this process is gone; everything that touches its hardware raises this again."""
 
@@ -67,6 +78,7 @@ class Board:
     runtime: "micropython" (a process), "cpython" (here) or "cpython-process". heap: limit of the MicroPython heap
     for the device's code; the simulator's own modules, which a board has in ROM, get `shimcode.HEAP_KIB` more.
     virtual_time (only "cpython"): sleeping takes no time; watchdog and clock go by the board's own time.
+    memory: the firmware whose memory the board has, or "roomy": nothing ever runs short.
     speed (only processes): so many times faster than the host's goes the board's time; but not a wait for a socket.
     sources (only "cpython"): host folders whose files stand for equal ones in flash, so that coverage can be measured.
     """
@@ -80,7 +92,11 @@ class Board:
         virtual_time: bool = False,
         speed: int = 1,
         sources: Sequence[Path] = (),
+        memory: str = MEMORY,
     ) -> None:
+        kinds = shimcode.ShimModules()["_simmemory"].FIRMWARE
+        if memory not in kinds:
+            raise ToolError(f"no memory `{memory}`: {', '.join(kinds)}")
         if runtime not in ("micropython", "cpython", "cpython-process"):
             raise ToolError(f"no runtime `{runtime}`: micropython, cpython or cpython-process")
         if virtual_time and runtime != "cpython":
@@ -95,6 +111,8 @@ class Board:
         self.virtual_time = virtual_time
         self.speed = speed
         self.sources = tuple(Path(source) for source in sources)
+        self.memory_of = memory
+        self.memory = Memory(sum(free for _, free in kinds[memory]))  # over all lives since this object was made
         self.operations: list[Operation] = []  # every flash operation since this object was made
         self.outcome = "never run"  # kind of the last event
         self.slot: str | None = None  # label of what was booted last
@@ -307,10 +325,21 @@ class Board:
             self.heap_peak_bytes = max(self.heap_peak_bytes, int(rest))
         elif word == "base":
             self.heap_shim_bytes = int(rest)
+        elif word == "memory":
+            self._account(Memory(*map(int, rest.split())))
         elif word == "rtc":
             self.rtc = bytes.fromhex(rest)
         elif word == "clock":
             self.clock = int(rest)
+
+    def _account(self, now: Memory) -> None:
+        before = self.memory
+        self.memory = Memory(
+            min(before.least, now.least),
+            max(before.areas, now.areas),
+            max(before.used, now.used),
+            max(before.unclosed, now.unclosed),
+        )
 
     def _partition_at(self, address: int) -> str:
         for _, _, start, size, label, _ in self._partitions:

@@ -33,19 +33,29 @@ def sim() -> None:
 @click.argument("flash", type=_FLASH)
 @click.option("--runtime", type=click.Choice(RUNTIMES), default=RUNTIMES[0], show_default=True, help=_RUNTIME_HELP)
 @click.option("--heap", default="256k", show_default=True, help="Heap for the device's code on MicroPython.")
+@click.option(
+    "--memory", default="roomy", show_default=True, help="Memory as with stock firmware: v1.25, v1.26; or roomy."
+)
 @click.option("--world", "world_path", type=_FLASH, help="World around the board: see `sim world`. Saving it acts.")
 @click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
 @click.option("--boots", default=100, show_default=True, help="Give up after so many boots.")
 @click.option("--port", "on_port", is_flag=True, help="Put the console on a port, for `console`, `deploy` or mpremote.")
 def run(
-    flash: Path, runtime: str, heap: str, world_path: Path | None, for_s: float | None, boots: int, on_port: bool
+    flash: Path,
+    runtime: str,
+    heap: str,
+    memory: str | None,
+    world_path: Path | None,
+    for_s: float | None,
+    boots: int,
+    on_port: bool,
 ) -> None:
     """Run FLASH until it stops, or until Ctrl-C; what is typed goes to the board's console.
 
     Lines of the board are printed as they come; lines that begin with `--` tell what happened to it, the first one
     with --port the port's name. Exit status 0 if it was switched off, 1 if it stopped by itself.
     """
-    from thermokeeper.simulator.board import Board
+    from thermokeeper.simulator.board import MEMORY, Board
     from thermokeeper.simulator.world import World
 
     if on_port and runtime != RUNTIMES[0]:
@@ -61,9 +71,9 @@ def run(
 
             port = at_the_end.enter_context(Port())
             click.echo(f"-- port {port.path}")
-            board: Board = BoardOnPort(flash, port, world, heap)
+            board: Board = BoardOnPort(flash, port, world, heap, memory or MEMORY)
         else:
-            board = Board(flash, world, runtime=runtime, heap=heap)
+            board = Board(flash, world, runtime=runtime, heap=heap, memory=memory or MEMORY)
         threading.Thread(target=_type, args=(board,), daemon=True).start()
         _show(board.run(for_s=for_s, max_boots=boots))
     if board.outcome not in ("off", "time"):

@@ -23,7 +23,7 @@ import tty
 from pathlib import Path
 
 from thermokeeper.simulator import shimcode
-from thermokeeper.simulator.board import SOFT_RESET, Board
+from thermokeeper.simulator.board import MEMORY, SOFT_RESET, Board
 from thermokeeper.simulator.runtimes import Life, ProcessLife
 from thermokeeper.simulator.world import World
 
@@ -120,8 +120,10 @@ class Port:
 class BoardOnPort(Board):
     """A board whose console is a port; everything else is as for any `Board`."""
 
-    def __init__(self, flash: Path, port: Port, world: World | None = None, heap: str = "256k") -> None:
-        super().__init__(flash, world, "micropython", heap)
+    def __init__(
+        self, flash: Path, port: Port, world: World | None = None, heap: str = "256k", memory: str = MEMORY
+    ) -> None:
+        super().__init__(flash, world, "micropython", heap, memory=memory)
         self.port = port
 
     def _new_life(self, cause: int) -> Life:

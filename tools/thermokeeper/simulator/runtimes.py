@@ -115,6 +115,7 @@ class ProcessLife(Life):
             "TK_SIM_RTC": board.rtc.hex(),
             "TK_SIM_CLOCK": "" if board.clock is None else str(board.clock),
             "TK_SIM_SPEED": str(board.speed),
+            "TK_SIM_MEMORY": board.memory_of,
             "TK_SIM_ORIGIN": str(board.origin_s),
         }
         if board.runtime == "micropython":

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from thermokeeper.simulator import console, imports, streams
+from thermokeeper.simulator import accounted, console, imports, streams
 from thermokeeper.simulator.filesystem import Files
 from thermokeeper.simulator.shimcode import ShimModules
 from thermokeeper.simulator.streams import module_of
@@ -87,6 +87,7 @@ class Sandbox:
             len(board.operations),
             board.rtc,
             board.clock,
+            board.memory_of,
         )
         hardware.virtual = board.virtual_time
         hardware.judge = True
@@ -137,14 +138,16 @@ class Sandbox:
         }
         board_time = shim["_simtime"]
         shim.replacements["time"] = board_time
+        connected = streams.modules(shim["network"].linked, hardware.alive, self._sockets)
+        accounted.account(connected, hardware.memory, self._sockets)
         self._imports.given = {
             **_HOST_MODULES,
-            **streams.modules(shim["network"].linked, hardware.alive, self._sockets),
+            **connected,
             "time": board_time,
             "vfs": self._files.vfs_module(),
             "os": self._os(),
             "sys": self._sys(),
-            "gc": module_of("gc", _GC),
+            "gc": shim["_simgc"],
             "micropython": shim["micropython"],
             "builtins": module_of("builtins", board_builtins),
         }
@@ -175,6 +178,7 @@ class Sandbox:
         shim = self._shim
         for name in ("machine", "network", "onewire", "ds18x20", "ntptime"):
             shim[name]
+        self._hardware.memory.start()
         # What the stock start-up prints and opens is the board's as well.
         start = shim["_simboot"]
         start.__dict__.update({"print": self._print, "open": self._files.open})
@@ -314,15 +318,3 @@ class _Implementation:
     version = (1, 25, 0, "")
     _machine = "Generic ESP32 module with ESP32"
     _mpy = 11014
-
-
-_GC: dict[str, Any] = {
-    # Collecting here would cost far more than on a board, and change nothing: CPython counts references.
-    "collect": lambda: 0,
-    "mem_alloc": lambda: 60000,
-    "mem_free": lambda: 100000,
-    "enable": lambda: None,
-    "disable": lambda: None,
-    "isenabled": lambda: True,
-    "threshold": lambda amount=-1: -1,
-}

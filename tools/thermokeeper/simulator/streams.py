@@ -15,7 +15,7 @@ from typing import Any
 
 from thermokeeper.simulator.deflateio import DeflateIO
 
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _Stream:
@@ -63,7 +63,7 @@ class _Stream:
         while done < len(view):
             try:
                 count = step(view[done:])
-            except _WOULD_BLOCK:
+            except WOULD_BLOCK:
                 return done or None
             except TimeoutError:
                 if done:

@@ -6,10 +6,13 @@ Without a runner it takes flash and world from the environment (TK_SIM_FLASH, ..
 """
 
 import binascii
+import gc
 import json
 import os
 import struct
 import time
+
+from _simmemory import Memory
 
 SECTOR = 4096
 BLANK = b"\xff" * SECTOR
@@ -42,7 +45,9 @@ def fail(code):
 class Board:
     """One life: from power on (or reset) to the next reset or power cut."""
 
-    def __init__(self, flash, tell, end, read_world, running, cause=1, operations=0, rtc=b"", clock=None):
+    def __init__(
+        self, flash, tell, end, read_world, running, cause=1, operations=0, rtc=b"", clock=None, memory="roomy"
+    ):
         self.flash = flash  # file-like: seek, readinto, write
         self.tell = tell
         self._end = end
@@ -51,6 +56,7 @@ class Board:
         self.cause = cause
         self.operations = operations
         self.rtc = rtc
+        self.memory = Memory(memory, tell)
         self.over = None  # the last line, once this life has ended
         self.skipped_ms = 0  # time that passed without anybody waiting (virtual time)
         self.virtual = False
@@ -100,6 +106,7 @@ class Board:
     def wait_ms(self, duration_ms):
         """Let time pass."""
         self.alive()
+        self.memory.look()
         if self.virtual:
             left = self.wdt_ms - (self.now_ms() - self._fed)
             if self.wdt_ms and duration_ms > left:
@@ -112,6 +119,7 @@ class Board:
             time.sleep(min(duration_ms / self.speed, _SLICE_MS) / 1000)
             duration_ms -= _SLICE_MS * self.speed
             self.alive()
+            self.memory.look()
 
     def host_time(self):
         """What a right clock says, in seconds since 1970."""
@@ -138,6 +146,7 @@ class Board:
 
     def feed(self):
         self.alive()
+        self.memory.look()
         self._fed = self.now_ms()
         # The host allows for this much; a line for each feeding would cost more than the rest of the loop.
         if not self.judge and self._fed - self._told >= min(250, self.wdt_ms // 4):
@@ -193,6 +202,7 @@ class Board:
     def _operation(self, kind, address):
         """Count an operation and tell of it; the moment at which the power goes, or None."""
         world = self.world
+        self.memory.look()
         number = self.operations
         self.operations = number + 1
         self.tell("op %s %d" % (kind, address))
@@ -212,8 +222,6 @@ class Board:
             self.wait_ms(timing * units)
 
     def _measure_heap(self):
-        import gc
-
         if not hasattr(gc, "mem_alloc"):
             return
         gc.collect()
@@ -367,6 +375,7 @@ def from_environment():
         int(os.getenv("TK_SIM_OPERATIONS") or 0),
         binascii.unhexlify(os.getenv("TK_SIM_RTC") or ""),
         int(clock) if clock else None,
+        os.getenv("TK_SIM_MEMORY") or "roomy",
     )
     found.speed = int(os.getenv("TK_SIM_SPEED") or 1)
     found.origin = float(os.getenv("TK_SIM_ORIGIN") or 0)

@@ -3,6 +3,7 @@
 import binascii
 
 import _sim
+import _simmemory
 
 STA_IF = 0
 AP_IF = 1
@@ -50,7 +51,7 @@ def _networks():
 
 def linked():
     """Whether packets get through; for the simulated sockets."""
-    return WLAN().isconnected()
+    return _look(_station) == STAT_GOT_IP
 
 
 class WLAN:
@@ -60,6 +61,9 @@ class WLAN:
     IF_AP = AP_IF
 
     def __init__(self, interface=STA_IF):
+        memory = _sim.board().memory
+        if not memory.once("network", _simmemory.NETWORK) or not memory.once("wlan", _simmemory.WLAN):
+            raise RuntimeError("Wifi Unknown Error 0x0101")  # no memory
         # However many objects there are, the chip has one station.
         self._it = _station if interface == STA_IF else _Interface()
 
@@ -67,9 +71,12 @@ class WLAN:
         board = _sim.board()
         board.alive()
         if state is not None:
-            self._it.active = bool(state)
-            if not state:
+            if state:
+                _start_radio(board)
+            else:
+                board.memory.back("active")
                 self._it.wanted = self._it.joined = None
+            self._it.active = bool(state)
         return self._it.active
 
     def scan(self):
@@ -94,9 +101,12 @@ class WLAN:
 
     def connect(self, ssid=None, key=None, *, bssid=None):
         """Begin to connect; `isconnected` and `status` tell what came of it."""
-        _sim.board().alive()
+        board = _sim.board()
+        board.alive()
         if not self._it.active:
             raise OSError("WiFi Not Started")
+        if not board.memory.once("joined", _simmemory.JOINED):
+            board.end("panic: no memory to join a network")
         if ssid is not None:
             if isinstance(ssid, bytes):
                 ssid = ssid.decode()
@@ -106,7 +116,7 @@ class WLAN:
         if self._it.wanted is None:
             raise OSError("Wifi SSID Invalid")
         self._it.joined = None
-        self._it.since = _sim.board().now_ms()
+        self._it.since = board.now_ms()
 
     def disconnect(self):
         _sim.board().alive()
@@ -115,21 +125,21 @@ class WLAN:
         self._it.wanted = self._it.joined = None
 
     def isconnected(self):
-        return self._look() == STAT_GOT_IP
+        return _look(self._it) == STAT_GOT_IP
 
     def status(self, what=None):
         if what == "rssi":
-            network = self._network()
-            if self._look() != STAT_GOT_IP or network is None:
+            network = _network(self._it)
+            if _look(self._it) != STAT_GOT_IP or network is None:
                 raise OSError("Wifi Unknown Error 0x300f")
             return network.get("rssi", -60)
         if what is not None:
             raise ValueError("unknown status param")
-        return self._look()
+        return _look(self._it)
 
     def ifconfig(self, settings=None):
         """(address, mask, gateway, DNS)"""
-        if self._look() == STAT_GOT_IP:
+        if _look(self._it) == STAT_GOT_IP:
             return ("192.168.4.20", "255.255.255.0", "192.168.4.1", "192.168.4.1")
         return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
 
@@ -158,40 +168,50 @@ class WLAN:
             return {"reconnects": -1, "pm": 1, "channel": 6, "txpower": 20}[name]
         raise ValueError("unknown config param")
 
-    def _network(self):
-        """The strongest access point of the wanted name."""
-        best = None
-        for network in _networks() if self._it.wanted else ():
-            if network["ssid"] == self._it.wanted[0]:
-                if best is None or network.get("rssi", -60) > best.get("rssi", -60):
-                    best = network
-        return best
 
-    def _look(self):
-        """See how the connection stands now."""
-        board = _sim.board()
-        world = board.world
-        if not self._it.active or not self._it.wanted:
-            return STAT_IDLE
-        network = self._network()
-        if network is None:
-            # It was there: the driver notices by missing beacons. It comes back by itself when the network does.
-            self._it.since = board.now_ms()
-            lost, self._it.joined = self._it.joined, None
-            return STAT_BEACON_TIMEOUT if lost else STAT_NO_AP_FOUND
-        if self._it.joined:
-            return STAT_GOT_IP
-        if board.now_ms() - self._it.since < network.get("join_ms", world.get("join_ms", 50)):
-            return STAT_CONNECTING
-        if network.get("key") and network["key"] != self._it.wanted[1]:
-            return STAT_WRONG_PASSWORD
-        if not network.get("key") and self._it.wanted[1]:
-            # With a key the station asks for WPA at least, and finds no such network.
-            return STAT_NO_AP_FOUND
-        if network.get("no_address"):
-            return STAT_CONNECTING
-        self._it.joined = self._it.wanted[0]
+def _start_radio(board):
+    memory = board.memory
+    if not memory.once("radio", _simmemory.RADIO) or not memory.once(
+        "active", _simmemory.ACTIVE, _simmemory.CALIBRATION
+    ):
+        board.end("panic: failed to allocate memory for RF calibration data")
+
+
+def _network(it):
+    """The strongest access point of the wanted name."""
+    best = None
+    for network in _networks() if it.wanted else ():
+        if network["ssid"] == it.wanted[0]:
+            if best is None or network.get("rssi", -60) > best.get("rssi", -60):
+                best = network
+    return best
+
+
+def _look(it):
+    """See how the connection stands now."""
+    board = _sim.board()
+    world = board.world
+    if not it.active or not it.wanted:
+        return STAT_IDLE
+    network = _network(it)
+    if network is None:
+        # It was there: the driver notices by missing beacons. It comes back by itself when the network does.
+        it.since = board.now_ms()
+        lost, it.joined = it.joined, None
+        return STAT_BEACON_TIMEOUT if lost else STAT_NO_AP_FOUND
+    if it.joined:
         return STAT_GOT_IP
+    if board.now_ms() - it.since < network.get("join_ms", world.get("join_ms", 50)):
+        return STAT_CONNECTING
+    if network.get("key") and network["key"] != it.wanted[1]:
+        return STAT_WRONG_PASSWORD
+    if not network.get("key") and it.wanted[1]:
+        # With a key the station asks for WPA at least, and finds no such network.
+        return STAT_NO_AP_FOUND
+    if network.get("no_address"):
+        return STAT_CONNECTING
+    it.joined = it.wanted[0]
+    return STAT_GOT_IP
 
 
 def _security(network):
