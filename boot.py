@@ -2,10 +2,9 @@
 """Finds the release in the running slot and puts its Python code first on the path; nothing else.
 
 It stays on the board for life and boots every release ever made, so it relies only on where a release lies in a slot:
-application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. Behind an
-application that is signed for Secure Boot v2 (padded to 64 KiB, then a sector that begins with 0xE7) the header follows
-that sector. The release can't be asked for help with that: it isn't mounted yet. Without one main.py runs all the same,
-and says so.
+application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. A sector
+that begins with 0xE7 belongs to the application: it signs it for Secure Boot v2. The release can't be asked for help
+with that: it isn't mounted yet. Without one main.py runs all the same, and says so.
 
 What a developer has deployed over a release runs in preference to it, but only over just that release.
 """
@@ -65,14 +64,11 @@ def _mount_release():
     offset = (end + 4095) // 4096 * 4096
     header = bytearray(4096)
     slot.readblocks(offset // 4096, header, 0)
+    if header[0] == 0xE7:
+        offset += 4096
+        slot.readblocks(offset // 4096, header, 0)
     if header[:5] != b"TKREL":
-        offset = (end + 65535) // 65536 * 65536 + 4096  # behind a signature sector, if there is one
-        if offset < limit:
-            slot.readblocks(offset // 4096 - 1, header, 0)
-            signed = header[0] == 0xE7
-            slot.readblocks(offset // 4096, header, 0)
-        if offset >= limit or not signed or header[:5] != b"TKREL":
-            raise ValueError("no release behind the application")
+        raise ValueError("no release behind the application")
     manifest = header[10 : 10 + min(struct.unpack_from("<H", header, 8)[0], 4086)]
     size = [part["size"] for part in json.loads(manifest)["parts"] if part["name"] == "fs"][0]
     files = _ReleaseFiles(slot, offset + 4096, size)

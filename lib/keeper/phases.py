@@ -16,7 +16,10 @@ handles = {}
 _KEEPERS = (
     "keeper.board",
     "keeper.changing",
+    "keeper.factory",
+    "keeper.nvs",
     "keeper.release",
+    "keeper.remembering",
     "keeper.services.streaming",
     "keeper.services.text",
     "keeper.settling",

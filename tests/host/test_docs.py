@@ -15,7 +15,7 @@ from typing import Any
 import click
 import pytest
 
-from keeper.board import identity
+from keeper.factory import identity
 from keeper import release
 from release_support import tool
 from thermokeeper import cli

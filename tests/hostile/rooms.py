@@ -13,7 +13,7 @@ from victim import NOW, RUNNING, Spliced, Victim, Wrong
 
 from fake_flash import VALID, otadata
 from keeper.settling import assemble as device
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.errors import KeeperError
 from keeper.board.slots import Slots
 from support_flash import attach, make_flash

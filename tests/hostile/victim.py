@@ -14,7 +14,7 @@ import keeper.head
 import keeper.http
 from fake_device import clock_of
 from fake_flash import OTADATA, SLOT_SIZE, SLOTS, VALID, boot, identity, otadata
-from keeper.board import ledger
+from keeper.remembering import ledger
 from keeper import lifecycle
 from keeper.services.gadgetkeeper.standing import Activation
 from keeper.updating.checkpoint import Checkpoint
@@ -22,11 +22,11 @@ from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.errors import KeeperError
 from keeper.talking.http import Client
 from keeper.updating.installer import Installer
-from keeper.board.ledger import Ledger
+from keeper.remembering.ledger import Ledger
 from keeper.lifecycle import Lifecycle
 from keeper.release.policy import Policy
 from keeper.board.slots import Slots
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from support_flash import Ended, attach, make_flash
 
 SECTOR = 4096

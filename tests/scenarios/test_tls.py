@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from keeper.board import identity
+from keeper.factory import identity
 from scenarios.kit import SERIAL, Change
 from scenarios.secure import (
     ASKS_SOON,

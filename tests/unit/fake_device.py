@@ -13,7 +13,7 @@ from esp32 import Partition
 from fake_flash import SLOTS, boot, flash_bytes, identity
 from fakes import Cloud
 from keeper import lifecycle
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from keeper.lifecycle import Lifecycle
 from keeper.services.gadgetkeeper.standing import Activation
 from support import temp_dir, write_file

@@ -10,7 +10,7 @@ import struct
 import esp32
 from _simota import valid_image
 
-from keeper.board.identity import checked
+from keeper.factory.identity import checked
 from support_flash import otadata_entry
 
 SERIAL = "THERM00000000000001"

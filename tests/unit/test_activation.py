@@ -10,7 +10,7 @@ from fakes import Cloud, Service
 from keeper.services.gadgetkeeper import standing as activation
 from keeper.services.gadgetkeeper.standing import Activation
 from keeper.errors import CloudError, NetError, StateError
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from support import raises
 from support_flash import Ended, attach, board
 

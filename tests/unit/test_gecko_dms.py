@@ -13,7 +13,7 @@ from keeper.services.gecko_dms.standing import (
     GeckoDms,
 )
 from keeper.errors import CloudError, FactoryError, NetError, StateError
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from support import raises
 from support_flash import Ended, attach, board
 

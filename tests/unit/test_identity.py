@@ -4,7 +4,7 @@ import json
 import struct
 
 from fake_flash import SERIAL, factory_record, sealed_record
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.errors import FactoryError
 from support import raises
 from support_flash import TABLE, board, table_bytes

@@ -13,7 +13,7 @@ from keeper.errors import NetError, ReleaseError, SlotError
 from keeper.updating.installer import Installer
 from keeper.release.policy import Policy
 from keeper.board.slots import Slots
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from releases import KEY_ID, KEYS, header, manifest
 from support import raises, temp_dir, write_file
 from support_flash import Ended, attach, board

@@ -4,11 +4,11 @@ import esp32
 
 from fake_device import clock_of
 from fake_flash import fill_nvs
-from keeper.board import ledger
+from keeper.remembering import ledger
 from keeper.services.version import Version
 from keeper.errors import StateError
-from keeper.board.ledger import Ledger
-from keeper.board.state import Store
+from keeper.remembering.ledger import Ledger
+from keeper.nvs.state import Store
 from support import raises
 from support_flash import attach, board
 

@@ -3,7 +3,7 @@
 from keeper.errors import ReleaseError
 from keeper.release.policy import Policy
 from keeper.release import parse
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from releases import KEYS, header, manifest
 from support import raises
 from support_flash import attach, board

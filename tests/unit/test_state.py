@@ -6,7 +6,7 @@ from esp32 import NVS
 
 from fake_flash import fill_nvs
 from keeper.errors import StateError
-from keeper.board.state import RECORD_LIMIT, Store
+from keeper.nvs.state import RECORD_LIMIT, Store
 from support import raises
 from support_flash import Ended, attach, board
 

@@ -5,7 +5,7 @@ import struct
 import zlib
 from typing import Any
 
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.services.gecko_dms.joining import record as dms_record
 from keeper.errors import FactoryError
 from thermokeeper.errors import ToolError

@@ -1,4 +1,1 @@
-"""What the board has in flash: its records in NVS, its two slots, the image in one, what it remembers of releases.
-
-A phase: loaded with each of the others that writes or asks for any of it.
-"""
+"""The two slots, the image in one, how a release lies in it. A phase: loaded with each of the others that asks."""

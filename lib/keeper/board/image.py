@@ -32,7 +32,6 @@ SECTOR_SIZE = 4096
 
 _MAGIC = 0xE9
 _SIGNATURE_MAGIC = 0xE7  # ets_secure_boot_sig_block of ESP-IDF
-_SIGNED_ALIGN = 65536
 # Where the partition table (flash 0x8000) is in a merged file, which begins with the bootloader: at flash 0 on most
 # chips, 0x1000 on the ESP32 and ESP32-S2, 0x2000 on the ESP32-P4 and -C5.
 _TABLE_OFFSETS = (0x6000, 0x7000, 0x8000)
@@ -78,8 +77,8 @@ def length(read, limit=16 << 20):
 
 
 def whole_length(read, end, limit):
-    """`end` of an image, or that of its signature sector: Secure Boot v2 pads to 64 KiB and puts a sector behind it."""
-    sector = (end + _SIGNED_ALIGN - 1) // _SIGNED_ALIGN * _SIGNED_ALIGN
+    """`end` of an image, or that of the signature sector that Secure Boot v2 puts behind it."""
+    sector = (end + SECTOR_SIZE - 1) // SECTOR_SIZE * SECTOR_SIZE
     mark = bytearray(1)
     if sector + SECTOR_SIZE <= limit:
         read(sector, mark)

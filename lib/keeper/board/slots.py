@@ -17,7 +17,6 @@ UNDEFINED = 0xFFFFFFFF
 _NAMES = {NEW: "new", PENDING_VERIFY: "on trial", VALID: "valid", INVALID: "invalid", ABORTED: "aborted"}
 _FIRST_OTA_SUBTYPE = 16
 _ENTRY_SIZE = 32
-_HEADER_MARK = b"TKREL"  # how a release's header begins, of whatever format
 
 
 def state_name(state):
@@ -59,22 +58,14 @@ class Slot:
     def header_offset(self):
         """Where a release's header is in this slot if there is one: behind the application; None without one.
 
-        That is behind the signature sector of Secure Boot v2 where the application has one. In a slot without it a
-        release's own bytes could look like one, so the first place counts if a header is there.
+        That is behind the signature sector of Secure Boot v2 where the application has one.
         """
         try:
             end = image.length(self.read, self.size)
         except ReleaseError:
             return None  # an empty or half-written slot is no error
-        offset = align(end)
-        if offset + BLOCK > self.size:
-            return None
-        mark = bytearray(len(_HEADER_MARK))
-        self.read(offset, mark)
-        if mark == _HEADER_MARK:
-            return offset
-        behind = align(image.whole_length(self.read, end, self.size))
-        return behind if behind + BLOCK <= self.size else None
+        offset = align(image.whole_length(self.read, end, self.size))
+        return offset if offset + BLOCK <= self.size else None
 
 
 class Slots:

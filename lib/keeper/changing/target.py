@@ -4,12 +4,12 @@ It asks the service and the ledger, and leaves what it found in the life cycle, 
 another phase, which begins when this one is over.
 """
 
-from keeper.board.ledger import Ledger
 from keeper.board.slots import Slots
-from keeper.board.state import Store
 from keeper.console import say
 from keeper.errors import CloudError
+from keeper.nvs.state import Store
 from keeper.phases import forget
+from keeper.remembering.ledger import Ledger
 
 
 def follow(life, target):

@@ -18,7 +18,7 @@ from keeper.errors import ReleaseError
 from keeper.talking import jsontext
 
 MAGIC = b"TKREL001"
-FORMAT = 1
+FORMAT = 2  # 1 but for an application that is signed for Secure Boot v2: its part has the signature sector, too
 MANIFEST_OFFSET = 10
 SIGNATURE_OFFSET = 3712
 SIGNATURE_SIZE = 384

@@ -4,11 +4,11 @@ What it finds it leaves in the life cycle, as plain values.
 """
 
 from keeper import release
-from keeper.board.ledger import Ledger
 from keeper.board.slots import ABORTED, INVALID, Slots, state_name
-from keeper.board.state import Store
 from keeper.console import say
 from keeper.errors import KeeperError, ReleaseError
+from keeper.nvs.state import Store
+from keeper.remembering.ledger import Ledger
 from keeper.settling import bootfiles
 
 

@@ -80,7 +80,7 @@ class Client:
                     raise NetError("https needs a CA certificate to trust, and this device has none")
                 self._context = trusting.trusting(ca)
             finally:
-                phases.forget("keeper.trusting", "keeper.board", "trust")
+                phases.forget("keeper.trusting", "keeper.factory", "trust")
         return self._context
 
 

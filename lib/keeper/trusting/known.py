@@ -3,8 +3,8 @@
 Both, so that a release can bring the CA of a server's next certificate to boards that were made with another.
 """
 
-from keeper.board import identity
 from keeper.errors import KeeperError
+from keeper.factory import identity
 
 
 def authorities():

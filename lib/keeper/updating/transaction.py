@@ -4,10 +4,9 @@ The order is what keeps it safe: what the next boot should run is in NVS before 
 the reset follows that. It decides neither whether an update is due nor what happens after the boot.
 """
 
-from keeper.board.ledger import Ledger
 from keeper.board.slots import Slots
-from keeper.board.state import Store
 from keeper.console import say
+from keeper.nvs.state import Store
 from keeper.updating.checkpoint import Checkpoint
 from keeper.updating.download import Download
 from keeper.updating.installer import Installer
@@ -20,21 +19,22 @@ def update(life, target):
     life: `lifecycle.Lifecycle`; target: a `Version` of its service.
     """
     store, slots = Store(), Slots()
-    ledger = Ledger(store, *life.running)
     admission = Admission(life.standing.product, store, life.now)
     installer = Installer(slots, admission, Checkpoint(store), life.pulse, _Progress())
     say("update", "to %s (%s)" % (target.name, target.id))
     download = Download(life.cloud, target.id)
     try:
         manifest = installer.read_header(download)
-        if ledger.runs(manifest.digest):
+        if manifest.digest == life.running[0]:
             return False
         installer.install(download, manifest)
     finally:
         download.close()
     life.product.before_reset()
+    from keeper.remembering.ledger import Ledger  # not in memory beside all that a download takes
+
     slots.forget_verdict()
-    ledger.expect(target.id, manifest)
+    Ledger(store, *life.running).expect(target.id, manifest)
     slots.select()
     say("reset", "into release %s in %s" % (manifest.version, slots.other.label))
     life.product.reset()

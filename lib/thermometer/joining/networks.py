@@ -1,6 +1,6 @@
 """The Wi-Fi networks that the board keeps in NVS. What form each has is for `wifi` to judge, not known here."""
 
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 
 _RECORD = "networks"
 

@@ -30,7 +30,7 @@ class Link:
             return False
         self.ssid = self._joining.ssid
         self._joining = None
-        forget("thermometer.joining", "keeper.board")
+        forget("thermometer.joining", "keeper.nvs")
         return True
 
     def use(self, networks):
@@ -47,4 +47,4 @@ class Link:
             say("wifi", str(error))
             networks = []
         self._joining = joining.Wifi(self.wlan, networks, self._pulse, say)
-        forget("keeper.board")
+        forget("keeper.nvs")

@@ -47,7 +47,7 @@ class Station:
     def settle(self):
         """Who the board is, what runs, and what follows from it; without an identity there is nothing to activate."""
         from keeper import settling
-        from keeper.board import identity
+        from keeper.factory import identity
         from thermometer.settling import settings_from
 
         record = {}
@@ -62,8 +62,10 @@ class Station:
         except KeeperError as error:
             say("identity", str(error))
         self.settings = settings_from(record)
+        self.pulse()
         if self.identity:
             self._assemble(settling.assemble)
+        self.pulse()
         if self.lifecycle:
             self.lifecycle.begin()
         end("thermometer.settling", "keeper.services.gadgetkeeper.joining", "keeper.services.gecko_dms.joining")

@@ -10,7 +10,7 @@ import time
 from keeper import console
 from keeper.console import say
 from keeper.errors import KeeperError
-from keeper.phases import forget
+from keeper.phases import end
 
 SECRETS = ("provision", "wifi")  # what is typed behind these commands isn't shown
 _SILENCE_MS = 60_000  # a line that isn't ended is forgotten after so long
@@ -67,7 +67,7 @@ class Typed:
     def _end(self):
         console.share(None)
         self._line = None
-        forget("keeper.typing", "thermometer.typing", "keeper.board", "keeper.release", "thermometer.joining")
+        end("keeper.typing", "thermometer.typing", "thermometer.joining")
 
     def _is_readable(self):
         for _, event in self._poller.ipoll(0):

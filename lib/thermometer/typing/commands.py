@@ -8,8 +8,8 @@ import time
 
 from keeper import memory
 from keeper.board.slots import state_name
-from keeper.board.state import entries
 from keeper.errors import CommandError, KeeperError, NetError
+from keeper.nvs.state import entries
 
 _NETWORKS_LIMIT = 8
 _KEY_LENGTHS = range(8, 64)

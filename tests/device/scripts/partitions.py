@@ -26,7 +26,7 @@ except OSError as error:
 #: run
 import binascii
 
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.board.slots import Slots
 
 print("release:", len(binascii.hexlify(running_release)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keeper import device
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.errors import FactoryError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.builder import Piece

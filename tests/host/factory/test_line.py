@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from host.factory.boards import FakeBoard
-from keeper.board.identity import MAGIC
+from keeper.factory.identity import MAGIC
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import line as production
 from thermokeeper.factory.lock import alone

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import images
-from keeper.board import identity, image
+from keeper.board import image
+from keeper.factory import identity
 from keeper import release
 from release_support import CREATED, MOUNT, micropython, tool
 from thermokeeper import factory_record

@@ -11,7 +11,7 @@ import pytest
 
 import authorities
 from authorities import DAY
-from keeper.board import identity
+from keeper.factory import identity
 from release_support import CREATED, tool
 from thermokeeper.errors import ToolError
 from thermokeeper.image.describe import describe
@@ -23,7 +23,7 @@ FACTORY = 0x3B0000
 # Reads a factory record and gives its CA to the device's own code, as keeper.device does.
 LOAD = """
 import sys
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.trusting.tls import trusting
 block = bytearray(4096)
 file = open(sys.argv[1], "rb")

@@ -10,7 +10,7 @@ import cpython_streams  # noqa: F401
 from keeper import services as clouds
 from keeper.errors import CloudError
 from keeper.talking.http import Client
-from keeper.board.identity import checked
+from keeper.factory.identity import checked
 from thermokeeper.server.client import OwnerClient
 
 FIRMWARE = bytes(range(256)) * 40

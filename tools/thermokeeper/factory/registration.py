@@ -6,7 +6,7 @@ a provisioning token for each board that has none, which then goes into its fact
 
 from collections.abc import Iterable
 
-from keeper.board import identity
+from keeper.factory import identity
 from keeper.services.gadgetkeeper.joining import proof
 from keeper.services.gecko_dms.joining import record as dms_record
 from thermokeeper.errors import ToolError

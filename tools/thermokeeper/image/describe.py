@@ -4,7 +4,8 @@ import struct
 import zlib
 from typing import Any
 
-from keeper.board import identity, image
+from keeper.board import image
+from keeper.factory import identity
 from keeper import release
 from keeper.errors import FactoryError, KeeperError, ReleaseError
 from thermokeeper.errors import ToolError

@@ -119,4 +119,4 @@ class Activation:
         try:
             return joining.do(verb, self)
         finally:
-            forget("keeper.services.gadgetkeeper.joining", "keeper.services.naming", "keeper.board")
+            forget("keeper.services.gadgetkeeper.joining", "keeper.services.naming", "keeper.nvs")

@@ -110,4 +110,4 @@ class GeckoDms:
         try:
             return joining.do(verb, subject, *more)
         finally:
-            forget("keeper.services.gecko_dms.joining", "keeper.services.naming", "keeper.board")
+            forget("keeper.services.gecko_dms.joining", "keeper.services.naming", "keeper.nvs")

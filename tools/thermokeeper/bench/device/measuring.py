@@ -23,7 +23,7 @@ from keeper.talking.http import Client
 from keeper.updating.installer import Installer
 from keeper.release.policy import Policy
 from keeper.board.slots import Slots
-from keeper.board.state import Store
+from keeper.nvs.state import Store
 from thermometer.station import hardware
 from thermometer.measuring.outbox import Outbox
 from thermometer.measuring.sampler import Sampler

@@ -3,8 +3,8 @@
 standing: `standing.Activation`, which keeps what is found here. It knows the wire's verbs, not the wire.
 """
 
-from keeper.board.state import Store
 from keeper.console import say
+from keeper.nvs.state import Store
 from keeper.services.naming import give_name
 
 

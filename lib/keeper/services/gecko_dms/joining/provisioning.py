@@ -5,9 +5,9 @@ next call finishes it. The record belongs to one serial, uuid, service and serve
 standing: `standing.GeckoDms`, which keeps what counts later. It knows the wire's verbs, not the wire.
 """
 
-from keeper.board.state import Store
 from keeper.console import say
 from keeper.errors import CloudError
+from keeper.nvs.state import Store
 from keeper.services.gecko_dms.joining.record import checked_code, is_token, mark_of, sound
 from keeper.services.gecko_dms.standing import (
     COMPLETE,

@@ -1,0 +1,1 @@
+"""The factory record, written once and never in the field. A phase: loaded when it is read."""

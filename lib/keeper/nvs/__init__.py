@@ -1,0 +1,1 @@
+"""Named records in NVS: what outlives a reset. A phase: loaded with each of the others that stores or recalls."""
