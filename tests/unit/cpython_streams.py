@@ -6,14 +6,14 @@ Imported for that effect only. The standard library stays as it is: tests' own s
 import time
 import weakref
 
-import keeper.tls
-import keeper.wire
+import keeper.talking.wire
+import keeper.trusting.tls
 from thermokeeper.simulator import streams
 
 _modules = streams.modules(lambda: True, lambda: None, weakref.WeakSet())
-keeper.wire.socket = _modules["socket"]
-keeper.wire.select = _modules["select"]
-keeper.tls.ssl = _modules["ssl"]
+keeper.talking.wire.socket = _modules["socket"]
+keeper.talking.wire.select = _modules["select"]
+keeper.trusting.tls.ssl = _modules["ssl"]
 
 if not hasattr(time, "ticks_ms"):  # outside pytest, whose conftest lends them
     time.ticks_ms = lambda: time.monotonic_ns() // 1_000_000 % (1 << 30)

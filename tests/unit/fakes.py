@@ -7,8 +7,8 @@ A call can be made to fail before or after it took effect. Runs on CPython and M
 from binascii import crc32
 
 from fake_flash import SERIAL
-from keeper.services.version import Version
 from keeper.errors import CloudError
+from keeper.services.version import Version
 
 
 class Service:

@@ -7,10 +7,10 @@ import esp32
 from fake_device import clock_of
 from fake_flash import fill_nvs, identity
 from fakes import Cloud, Service
-from keeper.services.gadgetkeeper import standing as activation
-from keeper.services.gadgetkeeper.standing import Activation
 from keeper.errors import CloudError, NetError, StateError
 from keeper.nvs.state import Store
+from keeper.services.gadgetkeeper import standing as activation
+from keeper.services.gadgetkeeper.standing import Activation
 from support import raises
 from support_flash import Ended, attach, board
 
@@ -23,7 +23,7 @@ class _Life:
     def __init__(self, service, name="ThermometerDevice", record=None):
         self.service = service
         self.cloud = Cloud(service)
-        self.activation = Activation(identity(**(record or {})), Store(), self.cloud, name)
+        self.activation = Activation(identity(**(record or {})), self.cloud, name)
         self.activation.recall()
 
     def refusal(self):
@@ -87,7 +87,7 @@ class _CheckedCloud(Cloud):
 def test_a_key_is_in_nvs_before_it_is_used():
     with board():
         cloud = _CheckedCloud(Service())
-        Activation(identity(), Store(), cloud, None).ensure()
+        Activation(identity(), cloud, None).ensure()
         assert cloud.stored_then["key"] == cloud.service.key
 
 
@@ -397,7 +397,7 @@ def test_credentials_that_the_driver_can_t_use_are_replaced():
     with board():
         esp32.NVS("keeper").set_blob("cloud", b'{"key": "x", "thing": "../x"}')
         service = Service()
-        activation = Activation(identity(), Store(), _PickyCloud(service), None)
+        activation = Activation(identity(), _PickyCloud(service), None)
         with raises(NetError):
             activation.recall()
         assert not activation.active()

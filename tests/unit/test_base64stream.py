@@ -2,8 +2,8 @@
 
 import binascii
 
-from keeper.services.text.base64stream import Base64Stream
 from keeper.errors import NetError
+from keeper.services.text.base64stream import Base64Stream
 from support import raises
 
 DATA = bytes([(i * 7 + i // 251) & 255 for i in range(5000)])

@@ -2,9 +2,9 @@
 
 import json
 
-import keeper.commands
-from keeper.typing.commands import Commands, split
 from keeper.errors import CommandError, NetError, StateError
+from keeper.typing import commands as typed_commands
+from keeper.typing.commands import Commands, split
 from support import raises
 
 
@@ -15,7 +15,7 @@ class Desk:
         self.lines = []
         self.given = []
         self.said = []
-        keeper.commands.say = lambda topic, text: self.said.append("%s: %s" % (topic, text))
+        typed_commands.say = lambda topic, text: self.said.append("%s: %s" % (topic, text))
         self.commands = Commands(
             self,
             (
@@ -113,16 +113,16 @@ def test_what_is_no_command_is_refused_without_repeating_it():
 def test_an_error_of_a_command_is_a_line():
     desk = Desk()
     assert desk.types("fail") == ["refused: fail: the server is away"]
-    keeper.commands.split = lambda line: ["fail", StateError("NVS is full")]
+    typed_commands.split = lambda line: ["fail", StateError("NVS is full")]
     try:
         assert desk.types("fail") == ["refused: fail: NVS is full"]
-        keeper.commands.split = lambda line: ["fail", MemoryError()]
+        typed_commands.split = lambda line: ["fail", MemoryError()]
         assert desk.types("fail") == ["refused: fail: there is not enough memory just now"]
-        keeper.commands.split = lambda line: ["fail", ValueError("a fault of the program")]
+        typed_commands.split = lambda line: ["fail", ValueError("a fault of the program")]
         with raises(ValueError):
             desk.types("fail")
     finally:
-        keeper.commands.split = split
+        typed_commands.split = split
 
 
 def test_words_and_quotes():

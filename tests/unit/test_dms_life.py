@@ -1,11 +1,11 @@
 """Whole lives of a device of Gecko OS DMS: provisioned, activated, updated, moved to another product and back."""
 
-from fake_device import Device
+from fake_device import Device, kept_loaded
 from fake_dms import TOKEN, DmsCloud, DmsService
 from fake_flash import VALID, identity, otadata, slot_content
 from images import application
-from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.errors import CloudError, NetError
+from keeper.services.gecko_dms.standing import GeckoDms
 from releases import KEYS, header, manifest
 from support import raises
 from support_flash import Ended
@@ -221,12 +221,12 @@ def test_a_power_cut_at_any_write_of_a_move_to_another_product_is_made_good():
                 device.operations = device.sim.operations
         raise AssertionError("no end")
 
-    with DmsDevice(Lamps(), token=TOKEN) as device:
+    with kept_loaded(), DmsDevice(Lamps(), token=TOKEN) as device:
         assert story(device) == "alive"
         total = device.operations
     for number in range(total):
         service = Lamps()
-        with DmsDevice(service, token=TOKEN) as device:
+        with kept_loaded(), DmsDevice(service, token=TOKEN) as device:
             device.cut = (number, ("before", "middle", "after")[number % 3], number)
             assert story(device) == "cut", number
             device.cut = None

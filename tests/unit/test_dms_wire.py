@@ -4,11 +4,13 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
-from keeper import services as clouds
-from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.errors import CloudError, NetError
-from keeper.talking.http import Client
+from keeper.services.gadgetkeeper import GadgetKeeper
+from keeper.services.gecko_dms import DmsWire
 from keeper.services.gecko_dms.msgpack import dumps, loads
+from keeper.services.gecko_dms.standing import GeckoDms
+from keeper.settling.assembly import join
+from keeper.talking.http import Client
 from scripted import HOLD, ScriptedServer, answer
 from support import raises
 
@@ -34,7 +36,7 @@ class Service:
     def __init__(self, *answers, provisioned=True):
         self.server = ScriptedServer([[one] if isinstance(one, bytes) else one for one in answers])
         client = Client(self.server.pulse, idle_ms=60)
-        self.cloud = clouds.driver("gecko_dms")(client, self.server.url)
+        self.cloud = DmsWire(client, self.server.url)
         if provisioned:
             self.cloud.use(CREDENTIAL)
 
@@ -56,15 +58,15 @@ class Found:
 
 
 def test_a_service_is_joined_by_its_driver_and_its_standing():
-    cloud, standing = clouds.join(Found(), None, None)
-    assert isinstance(cloud, clouds.driver("gecko_dms"))
+    cloud, standing = join(Found(), None)
+    assert isinstance(cloud, DmsWire)
     assert isinstance(standing, GeckoDms)
 
     class Other(Found):
         service = "gadgetkeeper"
 
-    cloud, standing = clouds.join(Other(), None, None)
-    assert isinstance(cloud, clouds.driver("gadgetkeeper"))
+    cloud, standing = join(Other(), None)
+    assert isinstance(cloud, GadgetKeeper)
     assert standing.product() == "thermometer"
 
 
@@ -260,7 +262,7 @@ def test_a_credential_does_not_follow_a_redirect_to_another_server():
             server.pulse()
             other.pulse()
 
-        cloud = clouds.driver("gecko_dms")(Client(both, idle_ms=60), server.url)
+        cloud = DmsWire(Client(both, idle_ms=60), server.url)
         cloud.use(CREDENTIAL)
         with server:
             assert cloud.target().id == VERSION

@@ -6,9 +6,10 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
-from keeper import services as clouds
-from keeper.services.gadgetkeeper.joining import proof
 from keeper.errors import CloudError, FactoryError, NetError
+from keeper.services.gadgetkeeper import GadgetKeeper
+from keeper.services.gadgetkeeper.joining import proof
+from keeper.settling.assembly import join
 from keeper.talking.http import Client
 from scripted import HOLD, ScriptedServer, answer
 from support import raises
@@ -39,7 +40,7 @@ class Service:
     def __init__(self, *answers, activated=True, raw=True):
         self.server = ScriptedServer([[one] if isinstance(one, bytes) else one for one in answers])
         client = Client(self.server.pulse, idle_ms=60)
-        self.cloud = clouds.driver("gadgetkeeper")(client, self.server.url, raw)
+        self.cloud = GadgetKeeper(client, self.server.url, raw)
         if activated:
             self.cloud.use({"key": KEY, "thing": THING, "named": True})
 
@@ -50,9 +51,13 @@ class Service:
         self.server.close()
 
 
+class Acme:
+    service = "acme"
+
+
 def test_unknown_service_is_refused():
     with raises(FactoryError, "no driver for the service acme"):
-        clouds.driver("acme")
+        join(Acme(), None)
 
 
 class BoardWithSecret(Board):
@@ -277,7 +282,7 @@ def test_key_does_not_follow_a_redirect_to_another_server():
             server.pulse()
             other.pulse()
 
-        cloud = clouds.driver("gadgetkeeper")(Client(both, idle_ms=60), server.url)
+        cloud = GadgetKeeper(Client(both, idle_ms=60), server.url)
         cloud.use({"key": KEY, "thing": THING})
         with server:
             assert cloud.target().id == VERSION

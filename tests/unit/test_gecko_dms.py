@@ -1,10 +1,15 @@
 """Gecko OS DMS: four states, what each call does in each; whatever cuts one off is made good by the next."""
 
+import builtins
 import json
+
+import esp32
 
 from fake_dms import THING, TOKEN, DmsCloud, DmsService
 from fake_flash import fill_nvs, identity
-from keeper.services import gecko_dms
+from keeper import phases
+from keeper.errors import CloudError, FactoryError, NetError, StateError
+from keeper.nvs.state import Store
 from keeper.services.gecko_dms.standing import (
     COMPLETE,
     COMPLETE_BUT_NO_ACK,
@@ -12,8 +17,6 @@ from keeper.services.gecko_dms.standing import (
     INCOMPLETE_AND_NO_TOKEN,
     GeckoDms,
 )
-from keeper.errors import CloudError, FactoryError, NetError, StateError
-from keeper.nvs.state import Store
 from support import raises
 from support_flash import Ended, attach, board
 
@@ -23,7 +26,7 @@ OTHER_TOKEN = "another-token"
 def dms(service, name="ThermometerDevice", **record):
     """A standing as it is after a boot, and the driver it speaks through."""
     record["service"] = "gecko_dms"
-    standing = GeckoDms(identity(**record), Store(), DmsCloud(service), name)
+    standing = GeckoDms(identity(**record), DmsCloud(service), name)
     standing.recall()
     return standing
 
@@ -286,7 +289,7 @@ def test_an_activation_that_the_server_has_lost_is_made_again():
         device.ensure()
         service.product = None
         with raises(CloudError) as caught:
-            device._cloud.target()
+            device.cloud.target()
         assert not device.refused(caught.value)
         assert not device.active()
         device.ensure()
@@ -305,7 +308,7 @@ def test_a_credential_that_the_server_doesn_t_know_any_more_is_no_reason_to_loop
         with printed() as lines:
             for _ in range(3):
                 with raises(CloudError) as caught:
-                    device._cloud.target()
+                    device.cloud.target()
                 assert caught.value.status == 401
                 assert not device.refused(caught.value)
                 device.ensure()
@@ -316,7 +319,7 @@ def test_a_credential_that_the_server_doesn_t_know_any_more_is_no_reason_to_loop
         service.replace_token(OTHER_TOKEN)
         device.provision(OTHER_TOKEN)
         device.ensure()
-        device._cloud.target()
+        device.cloud.target()
         assert is_complete(device, service)
 
 
@@ -341,7 +344,7 @@ def test_what_was_forgotten_starts_from_the_beginning_but_keeps_product_and_name
             assert one.get_provision_status() == INCOMPLETE_AND_NO_TOKEN, "the factory record's token is spent"
             assert one.product() == "lamp"
             assert not one.active()
-        assert one._cloud.credential is None and device._cloud.credential is None
+        assert one.cloud.credential is None and device.cloud.credential is None
         assert "CREDENTIAL" not in json.dumps(stored()) and TOKEN not in json.dumps(stored())
         service.replace_token(OTHER_TOKEN)
         one.provision(OTHER_TOKEN)
@@ -494,7 +497,7 @@ class _CheckedCloud(DmsCloud):
 def test_a_credential_is_in_nvs_before_it_is_used():
     with board():
         cloud = _CheckedCloud(DmsService())
-        device = GeckoDms(identity(service="gecko_dms", token=TOKEN), Store(), cloud)
+        device = GeckoDms(identity(service="gecko_dms", token=TOKEN), cloud)
         device.provision()
         assert cloud.stored_then == ("CREDENTIAL1", False)
 
@@ -510,7 +513,7 @@ def test_a_credential_is_not_used_for_another_serial_uuid_or_server():
             dms(service, token=TOKEN).ensure()
             moved = dms(service, **change)
             assert moved.get_provision_status() == INCOMPLETE_AND_NO_TOKEN
-            assert moved._cloud.credential is None
+            assert moved.cloud.credential is None
             service.replace_token(OTHER_TOKEN)
             moved.provision(OTHER_TOKEN)
             moved.ensure()
@@ -541,27 +544,39 @@ def test_a_record_of_any_form_is_survived():
             assert is_complete(device, service)
 
 
-def _full_at(number):
-    """A Store whose writes fail from this one on."""
+class full_at:
+    """`with full_at(number) as nvs:` NVS refuses every write from this one on; `nvs.writes` are those that it took."""
 
-    class FullStore(Store):
-        writes = 0
+    def __init__(self, number):
+        self._number = number
+        self.writes = 0
 
-        def save(self, name, record):
-            if self.writes >= number:
-                raise StateError("NVS is full")
-            self.writes += 1
-            super().save(name, record)
+    def __enter__(self):
+        self._real = esp32.NVS
+        full = self
 
-    return FullStore()
+        class NVS(self._real):
+            def set_blob(self, key, value):
+                if full.writes >= full._number:
+                    raise OSError(-4357)  # ESP_ERR_NVS_NOT_ENOUGH_SPACE
+                full.writes += 1
+                super().set_blob(key, value)
+
+        esp32.NVS = NVS
+        phases.handles.clear()
+        return self
+
+    def __exit__(self, error_type, error, trace):
+        esp32.NVS = self._real
+        phases.handles.clear()
+        return False
 
 
 def _writes():
     """How many writes it takes to come from nothing to an activated device with a name that is moved once."""
-    with board():
-        store = _full_at(99)
-        _whole_life(GeckoDms(identity(service="gecko_dms"), store, DmsCloud(DmsService()), "Thermometer"))
-        return store.writes
+    with board(), full_at(99) as nvs:
+        _whole_life(GeckoDms(identity(service="gecko_dms"), DmsCloud(DmsService()), "Thermometer"))
+        return nvs.writes
 
 
 def _whole_life(device):
@@ -577,11 +592,11 @@ def test_a_write_that_fails_changes_nothing_and_the_next_call_goes_on():
     for number in range(total):
         with board():
             service = DmsService()
-            device = GeckoDms(identity(service="gecko_dms"), _full_at(number), DmsCloud(service), "Thermometer")
-            for _ in range(2):
-                with raises(StateError, "full"):
+            device = GeckoDms(identity(service="gecko_dms"), DmsCloud(service), "Thermometer")
+            for again in range(2):
+                with full_at(0 if again else number), raises(StateError, "full"):
                     _whole_life(device)
-                sent = device._cloud.credential
+                sent = device.cloud.credential
                 assert sent is None or sent == stored()["credential"], "nothing is used that isn't kept"
             _goes_on(service)
 
@@ -632,13 +647,13 @@ class printed:
     """`with printed() as lines:` collects what the board prints."""
 
     def __enter__(self):
-        self._real = gecko_dms.say
+        self._real = builtins.print
         self.lines = []
-        gecko_dms.say = lambda topic, text: self.lines.append("%s: %s" % (topic, text))
+        builtins.print = lambda line, end="": self.lines.append(line[len("tk: ") :])
         return self.lines
 
     def __exit__(self, error_type, error, trace):
-        gecko_dms.say = self._real
+        builtins.print = self._real
         return False
 
 

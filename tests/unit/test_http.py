@@ -5,6 +5,7 @@ import time
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
+from keeper import memory
 from keeper.errors import NetError
 from keeper.talking.http import Client
 from scripted import DRIP, EARLY, HANG_UP, HOLD, ScriptedServer, answer, listen
@@ -249,13 +250,37 @@ def test_error_of_the_pulse_goes_through_and_leaves_nothing_open():
         assert server.heard_end()
 
 
+class memory_of:
+    """`with memory_of(idf):` the IDF has (free, largest, least) bytes; None: there is no IDF."""
+
+    def __init__(self, idf):
+        self._idf = idf
+
+    def __enter__(self):
+        self._real = memory.idf
+        memory.idf = lambda: self._idf
+
+    def __exit__(self, error_type, error, trace):
+        memory.idf = self._real
+        return False
+
+
 def test_nobody_there_is_said_so():
     listener, port = listen()
     listener.close()
-    with raises(NetError, "127.0.0.1:%d refuses the connection" % port):
-        Client(lambda: None).open("GET", "http://127.0.0.1:%d/" % port)
-    with raises(NetError, "can't resolve the name nobody.invalid"):
+    with memory_of(None):
+        with raises(NetError, "127.0.0.1:%d refuses the connection" % port):
+            Client(lambda: None).open("GET", "http://127.0.0.1:%d/" % port)
+        with raises(NetError, "can't resolve the name nobody.invalid"):
+            Client(lambda: None).open("GET", "http://nobody.invalid/")
+
+
+def test_a_name_that_can_t_be_resolved_for_lack_of_memory_is_said_so():
+    with memory_of((1_900, 484, 300)), raises(NetError, "not enough memory: 1900 bytes are free, 484 in one piece"):
         Client(lambda: None).open("GET", "http://nobody.invalid/")
+    with memory_of((60_000, 40_000, 30_000)), raises(NetError) as caught:
+        Client(lambda: None).open("GET", "http://nobody.invalid/")
+    assert "memory" not in str(caught.value)
 
 
 def test_reset_connection_is_said_so():
@@ -356,9 +381,9 @@ def test_same_server_means_scheme_host_and_port():
 
 def test_https_needs_a_certificate_to_trust():
     with raises(NetError, "needs a CA certificate"):
-        Client(lambda: None).open("GET", "https://127.0.0.1:1/")
+        Client(lambda: None, ca=[]).open("GET", "https://127.0.0.1:1/")
     for ca in (b"junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN X-----"):
-        with raises(NetError, "can't be used"):
+        with memory_of(None), raises(NetError, "can't be used"):
             Client(lambda: None, ca=ca).open("GET", "https://127.0.0.1:1/")
 
 

@@ -4,8 +4,8 @@ import json
 import struct
 
 from fake_flash import SERIAL, factory_record, sealed_record
-from keeper.factory import identity
 from keeper.errors import FactoryError
+from keeper.factory import identity
 from support import raises
 from support_flash import TABLE, board, table_bytes
 

@@ -7,13 +7,13 @@ from fake_flash import PENDING, SLOT_SIZE, SLOTS, VALID, boot, flash_bytes, otad
 from fakes import Stream
 from images import application, image, partition_table
 from keeper import release
+from keeper.board.slots import Slots
+from keeper.errors import NetError, ReleaseError, SlotError
+from keeper.nvs.state import Store
+from keeper.release.policy import Policy
 from keeper.updating.checkpoint import Checkpoint
 from keeper.updating.download import Download
-from keeper.errors import NetError, ReleaseError, SlotError
 from keeper.updating.installer import Installer
-from keeper.release.policy import Policy
-from keeper.board.slots import Slots
-from keeper.nvs.state import Store
 from releases import KEY_ID, KEYS, header, manifest
 from support import raises, temp_dir, write_file
 from support_flash import Ended, attach, board
@@ -91,8 +91,8 @@ def _refused_and_no_release_left(data, error, reason, short_by=0):
             with raises(error, reason):
                 installer.install(download, release.parse(data[:4096]))
             assert sim.operations > before
-            assert installer.manifest_in(Slots().other) is None
-            assert installer.manifest_in(Slots().running).version == "0.9.0"
+            assert installer.layout_in(Slots().other) is None
+            assert installer.layout_in(Slots().running).version == "0.9.0"
             assert flash_bytes(sim.path, SLOTS["ota_0"], len(OLD)) == OLD
             assert boot(sim.path) == "ota_0"
 
@@ -107,7 +107,7 @@ def test_a_release_lies_in_the_slot_byte_for_byte_and_boots():
             installer = _installer()
             _install(FILE, size=len(FILE), installer=installer)
             assert flash_bytes(sim.path, SLOTS["ota_1"], len(CONTENT)) == CONTENT
-            assert installer.manifest_in(Slots().other).version == "1.0.0"
+            assert installer.layout_in(Slots().other).version == "1.0.0"
             assert boot(sim.path) == "ota_0", "nothing is selected yet"
             Slots().select()
             assert boot(sim.path) == "ota_1"
@@ -123,10 +123,10 @@ def test_nothing_behind_the_release_is_written():
 def test_the_manifest_in_a_slot_is_read_and_only_a_whole_one():
     with board([("ota_0", OLD), ("ota_1", OLD_APP)]):
         installer = _installer()
-        assert installer.manifest_in(Slots().running).digest == _hash(OLD[len(OLD) - 8192 : -4096])
-        assert installer.manifest_in(Slots().other) is None
+        assert installer.layout_in(Slots().running).digest == _hash(OLD[len(OLD) - 8192 : -4096])
+        assert installer.layout_in(Slots().other) is None
     with board([("ota_0", OLD)]):
-        assert _installer().manifest_in(Slots().other) is None
+        assert _installer().layout_in(Slots().other) is None
 
 
 def _hash(data):
@@ -287,7 +287,7 @@ def test_an_older_release_s_header_goes_before_what_was_begun_is_gone_on_with():
                     written += max(len(_in_slots(lines)) - 1, 0)
                 attach(sim.path)
                 assert written >= 2
-                assert _installer().manifest_in(Slots().other) is None, (number, resumable)
+                assert _installer().layout_in(Slots().other) is None, (number, resumable)
 
 
 def test_a_power_cut_anywhere_leaves_the_whole_release_or_none():
@@ -307,7 +307,7 @@ def test_a_power_cut_anywhere_leaves_the_whole_release_or_none():
                     _install(FILE, resumable=resumable)
                 assert boot(sim.path) == "ota_0"
                 attach(sim.path)
-                found = _installer().manifest_in(Slots().other)
+                found = _installer().layout_in(Slots().other)
                 whole = found is not None and found.digest == _hash(HEADER)
                 assert whole == (number >= last), (number, last)
                 # and what is left of any cut is no obstacle

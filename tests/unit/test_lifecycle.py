@@ -2,12 +2,12 @@
 
 import esp32
 
-from fake_device import Device, cut_before_the_switch
+from fake_device import Device, cut_before_the_switch, kept_loaded
 from fake_flash import ABORTED, PENDING, VALID, fill_nvs, otadata, slot_content
 from fakes import Service
 from images import application
-from keeper.errors import CloudError, NetError
 from keeper.board.slots import Slots
+from keeper.errors import CloudError, NetError
 from releases import KEYS, header, manifest
 from support_flash import Ended
 
@@ -629,18 +629,20 @@ def _count_operations(resumable=False):
 
 
 def test_a_power_cut_at_any_write_of_an_update_is_made_good():
-    total = _count_operations()
-    assert total > 40
-    for number in range(total):
-        moment = ("before", "middle", "after")[number % 3]
-        _cut_at(number, moment)
+    with kept_loaded():
+        total = _count_operations()
+        assert total > 40
+        for number in range(total):
+            moment = ("before", "middle", "after")[number % 3]
+            _cut_at(number, moment)
 
 
 def test_a_power_cut_in_the_middle_of_a_write_is_made_good_with_a_server_that_can_go_on():
-    total = _count_operations(True)
-    for number in range(total):
-        if number % 3 != 1:
-            _cut_at(number, "middle", True)
+    with kept_loaded():
+        total = _count_operations(True)
+        for number in range(total):
+            if number % 3 != 1:
+                _cut_at(number, "middle", True)
 
 
 def _cut_at(number, moment, resumable=False):

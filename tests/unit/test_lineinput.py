@@ -4,7 +4,7 @@ import gc
 
 import micropython
 
-import keeper.lineinput
+from keeper.typing import lineinput
 from keeper.typing.lineinput import LINE_LIMIT, LineInput
 
 
@@ -20,7 +20,7 @@ class Wire:
         self.screen = ""
         self.event = event
         self.buffer = self
-        keeper.lineinput.select = self
+        lineinput.select = self
         self.lines = LineInput(self, self._show, hidden)
 
     def _show(self, text):

@@ -1,9 +1,9 @@
 """What NVS remembers of security versions: each product's own, and never one that is lower than it was."""
 
 from keeper.errors import ReleaseError
-from keeper.release.policy import Policy
-from keeper.release import parse
 from keeper.nvs.state import Store
+from keeper.release import parse
+from keeper.release.policy import Policy
 from releases import KEYS, header, manifest
 from support import raises
 from support_flash import attach, board

@@ -2,8 +2,8 @@
 
 from binascii import hexlify, unhexlify
 
-from keeper.services.gadgetkeeper.joining import proof
 from keeper.errors import FactoryError
+from keeper.services.gadgetkeeper.joining import proof
 from support import raises
 
 SECRET = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"

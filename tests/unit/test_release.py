@@ -42,8 +42,8 @@ def test_unknown_fields_are_passed_over():
 
 
 def test_a_newer_format_is_refused_as_such():
-    with raises(ReleaseError, "format 2, newer than this program knows"):
-        release.parse(unsigned(format=2))
+    with raises(ReleaseError, "format 3, newer than this program knows"):
+        release.parse(unsigned(format=3))
 
 
 def test_every_field_is_checked():

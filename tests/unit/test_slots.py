@@ -6,8 +6,8 @@ from esp32 import Partition
 
 from fake_flash import ABORTED, INVALID, NEW, OTADATA, PENDING, UNDEFINED, VALID, boot, flash_bytes, otadata
 from keeper.board import slots
-from keeper.errors import SlotError
 from keeper.board.slots import Slots
+from keeper.errors import SlotError
 from support import raises
 from support_flash import TABLE, Ended, app_image, attach, board, table_bytes
 

@@ -2,8 +2,8 @@
 
 from keeper.errors import CloudError, CommandError, NetError
 from support import raises
+from thermometer.station.typed import SECRETS
 from thermometer.typing.commands import StationCommands
-from thermometer.station.station import SECRETS
 
 
 class Life:

@@ -14,7 +14,7 @@ from keeper.board.slots import BLOCK
 from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
 from keeper.updating.inflate import CHUNK_SIZES, Chunks
-from keeper.updating.verifying import layout_in
+from keeper.updating.verifying import layout_in_header
 
 
 class Installer:
@@ -55,7 +55,7 @@ class Installer:
             self._checkpoint.clear()  # the power went before it was
             return
         first, size, place = self._begin(download, manifest)
-        have = self._layout_in(self._slots.running)
+        have = self.layout_in(self._slots.running)
         at = HEADER_SIZE
         try:
             for number, part in enumerate(manifest.parts):
@@ -76,13 +76,13 @@ class Installer:
         self._write_header(manifest)
         self._checkpoint.clear()
 
-    def _layout_in(self, slot):
+    def layout_in(self, slot):
         """Layout of the release in a slot, or None without one."""
         offset = slot.header_offset()
         if offset is None:
             return None
         slot.read(offset, self._block)
-        return layout_in(self._block)
+        return layout_in_header(self._block)
 
     def _is_there(self, manifest):
         """Whether an earlier installation of this very release was complete and only not selected."""

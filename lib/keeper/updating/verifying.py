@@ -29,7 +29,7 @@ class Admission:
         return Layout(*plain)
 
 
-def layout_in(header):
+def layout_in_header(header):
     """The Layout of a header that lies in a slot, or None; its signature was checked when it was installed."""
     from keeper import release
 
