@@ -15,8 +15,8 @@ from typing import Any
 import click
 import pytest
 
-from keeper.factory import identity
 from keeper import release
+from keeper.factory import identity
 from release_support import tool
 from thermokeeper import cli
 from thermokeeper.demo.workshop import Workshop

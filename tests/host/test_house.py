@@ -19,29 +19,79 @@ DEMO_OVERLAY = TOOLS / "thermokeeper" / "demo" / "version2"  # device code of th
 BOARD_PROGRAM = TOOLS / "thermokeeper" / "board" / "device"  # what `deploy` puts on a board
 BENCH_PROGRAM = TOOLS / "thermokeeper" / "bench" / "device"  # runs on the simulated board only
 
-# lib/keeper from the ground up: a module imports only from the floors below its own
-KEEPER_FLOORS = [
-    {"console", "errors", "float64", "jsontext"},
-    {"address", "backoff", "bootfiles", "checkpoint", "commands", "download", "identity", "image", "inflate"}
-    | {"jsonmember", "lineinput", "msgpack", "naming", "proof"},
-    {"patience", "release", "state", "tls", "wire"},
-    {"activation", "base64stream", "head", "ledger", "policy", "slots"},
-    {"installer", "response"},
-    {"http"},
-    {"clouds"},
-    {"update"},
-    {"lifecycle"},
-    {"device"},
-]
+# The folders of lib/ that are always in memory: those of the service that isn't in use are not loaded.
+RESIDENT = {
+    *{"keeper", "keeper.talking", "keeper.services", "keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
+    *{"thermometer", "thermometer.station", "thermometer.measuring"},
+}
+# folder: other folders whose modules it imports as it is loaded. What a phase has here is in memory while it lasts.
+LOADED_WITH: dict[str, set[str]] = {
+    "keeper": set(),
+    "keeper.board": {"keeper"},
+    "keeper.changing": {"keeper", "keeper.board", "keeper.nvs", "keeper.remembering"},
+    "keeper.factory": {"keeper", "keeper.talking"},
+    "keeper.nvs": {"keeper", "keeper.talking"},
+    "keeper.release": {"keeper", "keeper.board", "keeper.talking"},
+    "keeper.remembering": {"keeper.talking"},
+    "keeper.services": {"keeper", "keeper.talking"},
+    "keeper.services.gadgetkeeper": {"keeper", "keeper.services"},
+    "keeper.services.gadgetkeeper.changing": {"keeper.services"},
+    "keeper.services.gadgetkeeper.joining": {"keeper", "keeper.nvs", "keeper.services", "keeper.services.naming"},
+    "keeper.services.gecko_dms": {"keeper", "keeper.services"},
+    "keeper.services.gecko_dms.changing": {"keeper.services", "keeper.services.gecko_dms"},
+    "keeper.services.gecko_dms.joining": {
+        *{"keeper", "keeper.nvs", "keeper.services", "keeper.services.gecko_dms", "keeper.services.naming"},
+    },
+    "keeper.services.naming": {"keeper"},
+    "keeper.services.streaming": {"keeper", "keeper.services", "keeper.talking"},
+    "keeper.services.text": {"keeper", "keeper.talking"},
+    "keeper.settling": {
+        *{"keeper", "keeper.board", "keeper.nvs", "keeper.release", "keeper.remembering", "keeper.talking"},
+    },
+    "keeper.talking": {"keeper"},
+    "keeper.trusting": {"keeper", "keeper.factory"},
+    "keeper.typing": {"keeper"},
+    "keeper.updating": {"keeper", "keeper.board", "keeper.nvs"},
+    "thermometer": {"keeper", "thermometer.measuring", "thermometer.station"},
+    "thermometer.asking": set(),
+    "thermometer.joining": {"keeper", "keeper.nvs"},
+    "thermometer.measuring": {"keeper", "thermometer.station"},
+    "thermometer.proving": set(),
+    "thermometer.settling": set(),
+    "thermometer.station": {"keeper"},
+    "thermometer.typing": {"keeper", "keeper.board", "keeper.nvs"},
+}
+# folder: phases that it enters, by imports inside functions
+ENTERS = {
+    "keeper": {"keeper.changing", "keeper.settling", "keeper.updating"},
+    "keeper.changing": {"keeper.settling"},
+    "keeper.services.gadgetkeeper": {"keeper.services.gadgetkeeper.changing", "keeper.services.gadgetkeeper.joining"},
+    "keeper.services.gadgetkeeper.changing": {"keeper.services.streaming"},
+    "keeper.services.gecko_dms": {"keeper.services.gecko_dms.changing", "keeper.services.gecko_dms.joining"},
+    "keeper.services.gecko_dms.changing": {"keeper.services.streaming"},
+    "keeper.services.streaming": {"keeper.services.text"},
+    "keeper.settling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
+    "keeper.talking": {"keeper.trusting"},
+    "keeper.updating": {"keeper.release", "keeper.remembering"},
+    "thermometer": {"thermometer.proving"},
+    "thermometer.station": {
+        *{"keeper", "keeper.board", "keeper.factory", "keeper.settling", "keeper.typing"},
+        *{"thermometer.asking", "thermometer.joining", "thermometer.settling", "thermometer.typing"},
+    },
+    "thermometer.typing": {"thermometer.joining"},
+}
 
 # the only places where hardware is reached
 DOORS = {
-    "ds18x20": {"lib/thermometer/hardware.py"},
-    "esp32": {"boot.py", "main.py", "lib/keeper/identity.py", "lib/keeper/slots.py", "lib/keeper/state.py"},
-    "machine": {"lib/thermometer/hardware.py", "main.py"},
-    "network": {"lib/thermometer/hardware.py"},
-    "ntptime": {"lib/thermometer/clock.py"},
-    "onewire": {"lib/thermometer/hardware.py"},
+    "ds18x20": {"lib/thermometer/station/hardware.py"},
+    "esp32": {
+        *{"boot.py", "main.py", "lib/keeper/board/slots.py", "lib/keeper/factory/identity.py", "lib/keeper/memory.py"},
+        "lib/keeper/nvs/state.py",
+    },
+    "machine": {"lib/thermometer/station/hardware.py", "main.py"},
+    "network": {"lib/thermometer/station/hardware.py", "main.py"},
+    "ntptime": {"lib/thermometer/asking/ntp.py"},
+    "onewire": {"lib/thermometer/station/hardware.py"},
     "vfs": {"boot.py"},
 }
 
@@ -58,12 +108,13 @@ CPYTHON_METHODS = {"casefold", "fromhex", "hex", "hexdigest", "removeprefix", "r
 
 # what host tools may use of lib: modules that need no hardware
 PURE_MODULES = {
-    "keeper.clouds.dms_record",
+    "keeper.board.image",
     "keeper.errors",
-    "keeper.identity",
-    "keeper.image",
-    "keeper.proof",
+    "keeper.factory.identity",
     "keeper.release",
+    "keeper.services.gadgetkeeper.joining.proof",
+    "keeper.services.gecko_dms.joining.record",
+    "keeper.updating.inflate",
 }
 
 MODULE_LIMIT = 200
@@ -91,10 +142,13 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Dotted names of all that a file imports, inside functions too; `from a import b` gives a.b."""
+def _imports(path: Path, at_load: bool | None = None) -> Iterator[str]:
+    """Dotted names of what a file imports; `from a import b` gives a.b. at_load: only at its top, or only elsewhere."""
     package = path.relative_to(LIB).parent.parts if LIB in path.parents else ()
-    for node in ast.walk(_tree(path)):
+    tree = _tree(path)
+    for node in ast.walk(tree):
+        if at_load is not None and (node in tree.body) != at_load:
+            continue
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -108,8 +162,24 @@ def _expect_none(wrong: list[str]) -> None:
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
-def _floor(module: str) -> int | None:
-    return next((number for number, floor in enumerate(KEEPER_FLOORS) if module in floor), None)
+def _folder(name: str) -> str:
+    """The folder of lib/ that holds a module or a name of one, as its dotted name."""
+    parts = name.split(".")
+    while not LIB.joinpath(*parts).is_dir():
+        parts.pop()
+    return ".".join(parts)
+
+
+def _needs(at_load: bool) -> dict[str, set[str]]:
+    """folder: the other folders of lib/ that its modules import at their top, or inside functions."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(LIB.rglob("*.py")):
+        own = ".".join(path.relative_to(LIB).parent.parts)
+        others = found.setdefault(own, set())
+        for name in _imports(path, at_load):
+            if name.split(".")[0] in ("keeper", "thermometer") and _folder(name) != own:
+                others.add(_folder(name))
+    return found
 
 
 def test_keeper_knows_no_product():
@@ -122,23 +192,41 @@ def test_keeper_knows_no_product():
     _expect_none(wrong)
 
 
-def test_keeper_imports_only_downwards():
-    wrong = []
-    for path in sorted((LIB / "keeper").rglob("*.py")):
-        own = path.relative_to(LIB / "keeper").with_suffix("").parts[0]
-        if own == "__init__":
-            continue
-        floor = _floor(own)
-        if floor is None:
-            wrong.append(f"{_relative(path)} stands on no floor of KEEPER_FLOORS")
-            continue
-        for name in _imports(path):
-            parts = name.split(".")
-            if parts[0] != "keeper" or len(parts) < 2 or parts[1] == own:
-                continue
-            below = _floor(parts[1])
-            if below is None or below >= floor:
-                wrong.append(f"{_relative(path)} imports {name}, which isn't below it")
+def test_a_folder_is_loaded_with_those_of_its_table():
+    assert _needs(at_load=True) == LOADED_WITH
+
+
+def test_phases_are_entered_where_the_table_says():
+    assert {folder: others for folder, others in _needs(at_load=False).items() if others} == ENTERS
+
+
+def test_what_is_always_in_memory_loads_no_phase():
+    wrong = [
+        f"{folder} is always in memory and loads {other}"
+        for folder in sorted(RESIDENT)
+        for other in sorted(LOADED_WITH[folder] - RESIDENT)
+    ]
+    _expect_none(wrong)
+
+
+def test_folders_import_in_one_direction():
+    """With what a folder loads, it can be dropped: a circle would keep itself alive."""
+    left = {folder: set(others) for folder, others in LOADED_WITH.items()}
+    while ground := {folder for folder, others in left.items() if not others}:
+        left = {folder: others - ground for folder, others in left.items() if folder not in ground}
+    assert not left, "these import each other"
+
+
+def test_no_service_knows_another():
+    services = {path.name for path in (LIB / "keeper" / "services").iterdir() if (path / "wire.py").exists()}
+    assert len(services) > 1
+    wrong = [
+        f"{_relative(path)} imports {name}"
+        for service in services
+        for path in sorted((LIB / "keeper" / "services" / service).rglob("*.py"))
+        for name in _imports(path)
+        if name.startswith("keeper.services.") and name.split(".")[2] in services - {service}
+    ]
     _expect_none(wrong)
 
 

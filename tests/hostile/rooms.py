@@ -12,10 +12,10 @@ import esp32
 from victim import NOW, RUNNING, Spliced, Victim, Wrong
 
 from fake_flash import VALID, otadata
-from keeper.settling import assemble as device
-from keeper.factory import identity
-from keeper.errors import KeeperError
 from keeper.board.slots import Slots
+from keeper.errors import KeeperError
+from keeper.factory import identity
+from keeper.settling import assemble as device
 from support_flash import attach, make_flash
 from thermometer.settling.settings import settings_from
 from thermometer.station.station import _networks

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_flash import sealed_record
-from keeper.talking import jsontext
-from keeper.updating.checkpoint import Checkpoint
+from keeper.errors import KeeperError, ReleaseError
+from keeper.factory.identity import checked, parse
+from keeper.nvs.state import RECORD_LIMIT
+from keeper.release import Manifest
+from keeper.release.policy import Policy
+from keeper.remembering.ledger import Ledger
 from keeper.services.gecko_dms.joining.record import uuid_of
 from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.services.version import Version
-from keeper.errors import KeeperError, ReleaseError
-from keeper.factory.identity import checked, parse
+from keeper.talking import jsontext
+from keeper.updating.checkpoint import Checkpoint
 from keeper.updating.installer import _is_possible
-from keeper.remembering.ledger import Ledger
-from keeper.release.policy import Policy
-from keeper.release import Manifest
-from keeper.nvs.state import RECORD_LIMIT
 
 RUNS, OTHER = "a" * 64, "b" * 64
 PART = {"sha256": "0" * 64}

@@ -14,19 +14,19 @@ import keeper.head
 import keeper.http
 from fake_device import clock_of
 from fake_flash import OTADATA, SLOT_SIZE, SLOTS, VALID, boot, identity, otadata
-from keeper.remembering import ledger
 from keeper import lifecycle
-from keeper.services.gadgetkeeper.standing import Activation
-from keeper.updating.checkpoint import Checkpoint
-from keeper.services.gadgetkeeper.wire import GadgetKeeper
-from keeper.errors import KeeperError
-from keeper.talking.http import Client
-from keeper.updating.installer import Installer
-from keeper.remembering.ledger import Ledger
-from keeper.lifecycle import Lifecycle
-from keeper.release.policy import Policy
 from keeper.board.slots import Slots
+from keeper.errors import KeeperError
+from keeper.lifecycle import Lifecycle
 from keeper.nvs.state import Store
+from keeper.release.policy import Policy
+from keeper.remembering import ledger
+from keeper.remembering.ledger import Ledger
+from keeper.services.gadgetkeeper.standing import Activation
+from keeper.services.gadgetkeeper.wire import GadgetKeeper
+from keeper.talking.http import Client
+from keeper.updating.checkpoint import Checkpoint
+from keeper.updating.installer import Installer
 from support_flash import Ended, attach, make_flash
 
 SECTOR = 4096

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keeper.board import image
 from keeper import release
+from keeper.board import image
 from keeper.errors import ReleaseError
 from power.workshop import TABLE
 from thermokeeper.simulator import nvs, shimcode

@@ -5,9 +5,9 @@ import struct
 import zlib
 from typing import Any
 
+from keeper.errors import FactoryError
 from keeper.factory import identity
 from keeper.services.gecko_dms.joining import record as dms_record
-from keeper.errors import FactoryError
 from thermokeeper.errors import ToolError
 
 

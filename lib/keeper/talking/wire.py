@@ -164,9 +164,9 @@ class Wire:
             return NetError("not enough memory for a connection with %s" % self.peer)
         if self._short:  # mbedTLS without memory says what it was doing then, or that a certificate is wrong
             return NetError("TLS with %s failed: %s" % (self.peer, self._short))
+        text = " ".join(str(error).split())[:120] or error.__class__.__name__
         if self._stream is self._socket:
-            return CutError("connection with %s: %s" % (self.peer, _one_line(error)))
-        text = _one_line(error)
+            return CutError("connection with %s: %s" % (self.peer, text))
         hint = "; is the clock right?" if "future" in text or "not yet" in text or "expired" in text else ""
         return NetError("TLS with %s failed: %s%s" % (self.peer, text, hint))
 
@@ -196,8 +196,3 @@ def connect(host, port, context, patience):
             wire.close()
             raise
     raise trouble
-
-
-def _one_line(error):
-    text = " ".join(str(error).split())
-    return text[:120] or error.__class__.__name__

@@ -5,6 +5,9 @@ where in the file the next ones are. It says only where to look: what is in flas
 It is written every `STEP_SIZE` bytes, not for every block: NVS pages wear.
 """
 
+from keeper.board.layout import BLOCK_SIZE, HEADER_SIZE
+from keeper.updating.inflate import CHUNK_SIZES
+
 STEP_SIZE = 256 * 1024
 
 
@@ -51,3 +54,13 @@ class Checkpoint:
         """Forget it: the installation is complete, or what it left is not what it should be."""
         self._record = None
         self._store.erase("resume")
+
+
+def is_possible(place, manifest):
+    """Whether (part, size, at) can be a place in this release (its layout): it came from NVS."""
+    number, size, at = place
+    if number >= len(manifest.parts):
+        return False
+    part = manifest.parts[number]
+    step = max(BLOCK_SIZE, CHUNK_SIZES.get(part.encoding, 0))
+    return size <= part.size and (size % step == 0 or size == part.size) and HEADER_SIZE <= at <= manifest.file_size

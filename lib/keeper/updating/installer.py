@@ -13,7 +13,8 @@ from keeper.board.layout import HEADER_SIZE
 from keeper.board.slots import BLOCK
 from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
-from keeper.updating.inflate import CHUNK_SIZES, Chunks
+from keeper.updating.checkpoint import is_possible
+from keeper.updating.inflate import Chunks
 from keeper.updating.verifying import layout_in_header
 
 
@@ -97,7 +98,7 @@ class Installer:
     def _begin(self, download, manifest):
         """(number of the part to go on with, bytes of it that are there, where its next ones are in the file)."""
         found = self._checkpoint.recall(manifest.digest)
-        if found and _is_possible(found, manifest):
+        if found and is_possible(found, manifest):
             if download.resumable:
                 say("download", "goes on at %d bytes of part %s" % (found[1], manifest.parts[found[0]].name))
                 return found
@@ -192,15 +193,3 @@ def _twin(have, part):
         if other.sha256 == part.sha256 and other.size == part.size:
             return other
     return None
-
-
-def _is_possible(point, manifest):
-    """Whether a checkpoint can be one of this release: it came from flash."""
-    number, size, place = point
-    if number >= len(manifest.parts):
-        return False
-    part = manifest.parts[number]
-    step = max(BLOCK, CHUNK_SIZES.get(part.encoding, 0))
-    if size > part.size or (size % step and size != part.size):
-        return False
-    return HEADER_SIZE <= place <= manifest.file_size

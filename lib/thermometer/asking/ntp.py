@@ -1,7 +1,5 @@
 """The time from an NTP server, believed only if it can be true. It sets no clock: who asks does."""
 
-import ntptime
-
 _TIMEOUT_S = 1
 _NTP_ZERO_S = 2085978496  # what a reply with an empty timestamp looks like (7 February 2036)
 
@@ -11,6 +9,8 @@ def sync(host, epoch_s, first_s, last_s):
 
     Blocks for the name look-up and at most a second for the answer. first_s, last_s: what can be a time, since 1970.
     """
+    import ntptime
+
     ntptime.host = host
     ntptime.timeout = _TIMEOUT_S
     try:

@@ -15,9 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import cpython_streams  # noqa: F401
-from keeper.talking.address import Address, number, redirected
-from keeper.services.text.base64stream import Base64Stream
 from keeper.errors import NetError
+from keeper.services.text.base64stream import Base64Stream
+from keeper.talking.address import Address, number, redirected
 from keeper.talking.http import Client
 from keeper.talking.response import Response
 

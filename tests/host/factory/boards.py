@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from keeper import device
-from keeper.factory import identity
 from keeper.errors import FactoryError
+from keeper.factory import identity
 from thermokeeper.errors import ToolError
 from thermokeeper.image.builder import Piece
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary

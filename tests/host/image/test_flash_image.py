@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import images
+from keeper import release
 from keeper.board import image
 from keeper.factory import identity
-from keeper import release
 from release_support import CREATED, MOUNT, micropython, tool
 from thermokeeper import factory_record
 from thermokeeper.errors import ToolError

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keeper.updating import inflate
 from keeper.errors import NetError, ReleaseError
+from keeper.updating import inflate
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression
 from thermokeeper.simulator import streams

@@ -5,9 +5,9 @@ Each step prints one line with what came of it. What the board keeps is in a dic
 
 import sys
 
-from keeper.services.gecko_dms.wire import DmsWire
-from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.errors import KeeperError
+from keeper.services.gecko_dms.standing import GeckoDms
+from keeper.services.gecko_dms.wire import DmsWire
 from keeper.talking.http import Client
 
 

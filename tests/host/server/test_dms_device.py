@@ -9,8 +9,8 @@ import pytest
 import cpython_streams  # noqa: F401
 from keeper import services as clouds
 from keeper.errors import CloudError
-from keeper.talking.http import Client
 from keeper.factory.identity import checked
+from keeper.talking.http import Client
 from thermokeeper.server.client import OwnerClient
 
 FIRMWARE = bytes(range(256)) * 40

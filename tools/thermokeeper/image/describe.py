@@ -4,10 +4,10 @@ import struct
 import zlib
 from typing import Any
 
-from keeper.board import image
-from keeper.factory import identity
 from keeper import release
+from keeper.board import image
 from keeper.errors import FactoryError, KeeperError, ReleaseError
+from keeper.factory import identity
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
 from thermokeeper.release import authority

@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keeper.board import image
 from keeper import release
+from keeper.board import image
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression, keys, secureboot
@@ -105,7 +105,7 @@ def is_signed_app(app: bytes) -> bool:
 def header_offset(slot: bytes) -> int:
     """Where in a slot's content a release's header is, if there is one; ReleaseError without an application."""
     end = image.length(reader(slot), len(slot))
-    offset: int = -(-end // release.BLOCK_SIZE) * release.BLOCK_SIZE
+    offset: int = -(-end // release.HEADER_SIZE) * release.HEADER_SIZE
     if slot[offset : offset + 5] != release.MAGIC[:5] and secureboot.is_signed(slot, end):
         offset += secureboot.SECTOR_SIZE
     return offset

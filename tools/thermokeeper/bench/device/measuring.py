@@ -14,20 +14,20 @@ from hashlib import sha256
 import esp32
 from trust import KEYS
 
-from keeper.updating.checkpoint import Checkpoint
-from keeper.services.gadgetkeeper.wire import GadgetKeeper
-from keeper.console import say
-from keeper.updating.download import Download
-from keeper.errors import KeeperError
-from keeper.talking.http import Client
-from keeper.updating.installer import Installer
-from keeper.release.policy import Policy
 from keeper.board.slots import Slots
+from keeper.console import say
+from keeper.errors import KeeperError
 from keeper.nvs.state import Store
-from thermometer.station import hardware
+from keeper.release.policy import Policy
+from keeper.services.gadgetkeeper.wire import GadgetKeeper
+from keeper.talking.http import Client
+from keeper.updating.checkpoint import Checkpoint
+from keeper.updating.download import Download
+from keeper.updating.installer import Installer
 from thermometer.measuring.outbox import Outbox
 from thermometer.measuring.sampler import Sampler
 from thermometer.measuring.sensor import Sensor
+from thermometer.station import hardware
 
 BLOCK = 4096
 

@@ -3,7 +3,7 @@
 from keeper.services.gadgetkeeper.joining.calls import activate, rename
 from keeper.services.gadgetkeeper.joining.credentials import describe, ensure, forget_all, recall
 
-_VERBS = {
+_VERBS: dict = {
     "activate": activate,
     "describe": describe,
     "ensure": ensure,

@@ -2,7 +2,7 @@
 
 from keeper.services.gecko_dms.changing.calls import confirm, current, failed, open_release
 
-_VERBS = {"confirm": confirm, "current": current, "failed": failed, "open_release": open_release}
+_VERBS: dict = {"confirm": confirm, "current": current, "failed": failed, "open_release": open_release}
 
 
 def do(verb, wire, *more):

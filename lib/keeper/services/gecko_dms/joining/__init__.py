@@ -2,13 +2,13 @@
 
 from keeper.services.gecko_dms.joining import calls, provisioning, record
 
-_OF_THE_WIRE = {
+_OF_THE_WIRE: dict = {
     "acknowledge": calls.acknowledge,
     "activate": calls.activate,
     "provision": calls.provision,
     "rename": calls.rename,
 }
-_OF_THE_STANDING = {
+_OF_THE_STANDING: dict = {
     "activate": provisioning.be_activated,
     "describe": provisioning.describe,
     "ensure": provisioning.ensure,
