@@ -73,7 +73,7 @@ def build(
         parts.append({"name": name, "size": len(part), "sha256": hashlib.sha256(part).hexdigest()})
         packed = compression.pack(part) if compressed else part
         if len(packed) < len(part):
-            parts[-1] |= {"encoding": "deflate", "stored": len(packed)}
+            parts[-1] |= {"encoding": compression.ENCODING, "stored": len(packed)}
             part = packed
         stored += part
     fields: dict[str, Any] = {
@@ -187,6 +187,6 @@ def _plain(part: release.Part, stored: bytes, path: Path) -> bytes:
     if not part.encoding:
         return stored
     try:
-        return compression.unpack(stored, part.size)
+        return compression.unpack(stored, part.size, part.encoding)
     except ToolError as error:
         raise ToolError(f"{path}: part {part.name}: {error}") from None

@@ -1,19 +1,25 @@
-"""Compressed parts of a release, as keeper.inflate takes them apart on a device: chunks of raw deflate."""
+"""Compressed parts of a release, as keeper.updating.inflate takes them apart on a device: chunks of raw deflate.
+
+An encoding is the size of its chunks: 2 KiB in "deflate", which the first version of the board's code knows alone, and
+8 KiB in "deflate8", which is smaller.
+"""
 
 import struct
 import zlib
 
+from keeper.updating.inflate import CHUNK_SIZES
 from thermokeeper.errors import ToolError
 
-CHUNK_SIZE = 2048
+ENCODING = "deflate8"  # what releases are made with
 WINDOW_BITS = 11
 
 
-def pack(data: bytes) -> bytes:
+def pack(data: bytes, encoding: str = ENCODING) -> bytes:
     """`data` in chunks; one that doesn't get smaller stays as it is."""
+    chunk_size = CHUNK_SIZES[encoding]
     packed = bytearray()
-    for start in range(0, len(data), CHUNK_SIZE):
-        plain = data[start : start + CHUNK_SIZE]
+    for start in range(0, len(data), chunk_size):
+        plain = data[start : start + chunk_size]
         deflate = zlib.compressobj(9, zlib.DEFLATED, -WINDOW_BITS)
         chunk = deflate.compress(plain) + deflate.flush()
         if len(chunk) >= len(plain):
@@ -22,12 +28,13 @@ def pack(data: bytes) -> bytes:
     return bytes(packed)
 
 
-def unpack(packed: bytes, size: int) -> bytes:
+def unpack(packed: bytes, size: int, encoding: str = ENCODING) -> bytes:
     """The `size` bytes that `packed` stands for; ToolError if it is damaged."""
+    chunk_size = CHUNK_SIZES[encoding]
     data = bytearray()
     at = 0
     while len(data) < size:
-        wanted = min(CHUNK_SIZE, size - len(data))
+        wanted = min(chunk_size, size - len(data))
         length = int.from_bytes(packed[at : at + 2], "little")
         chunk = packed[at + 2 : at + 2 + length]
         at += 2 + length
