@@ -354,8 +354,8 @@ machine.reset()
 
 
 def _lamp_release(shop: Workshop, lib: Path, version: str) -> Path:
-    files = application.application_files(lib, source=True, packages=["keeper", "lamp"])
-    files |= application.trust_module([shop.modulus], source=True)
+    files, _ = application.merged_files(lib, ["keeper", "lamp"])
+    files |= application.trust_module([shop.modulus])
     fields: dict[str, Any] = {"product": "lamp", "chip": "esp32", "security": 1, "created": "2026-11-21T20:13:18Z"}
     data = builder.build(shop.firmware.application, pack_smallest(files), version=version, **fields)
     path = shop.folder / f"lamp-{version}.tkr"
@@ -377,7 +377,7 @@ def test_the_readme_s_product_activates_and_updates_itself(tmp_path):
     start.mkdir()
     (start / "boot.py").write_text(_read(ROOT / "boot.py"), encoding="utf-8")
     (start / "main.py").write_text(_MAIN, encoding="utf-8")
-    shop = Workshop(tmp_path, stock_firmware()[0], source=True)
+    shop = Workshop(tmp_path, stock_firmware()[0])
     flash = tmp_path / "flash.bin"
     with LocalServer(tmp_path / "server") as server, VendorClient(server.url, server.vendor_token) as vendor:
         vendor.create_template("Lamp")
@@ -396,7 +396,7 @@ def test_the_readme_s_product_activates_and_updates_itself(tmp_path):
             said.append(str(event))
             return "version: up to date: 2" in event.text
 
-        outcome = Board(flash, World(), runtime="cpython").play(until=confirmed, wall_s=60)
+        outcome = Board(flash, World(), runtime="micropython").play(until=confirmed, wall_s=120)
         assert outcome == "until", said
         assert vendor.thing("LAMP00000000000001").current_version.name == "2"
     assert "tk: trial: passed: ota_1 stays" in said

@@ -56,7 +56,7 @@ def arrange(paths: Iterable[str]) -> dict[str, Module]:
         if name in modules:
             raise ToolError(f"{modules[name].path} and {path} are one module by name; rename one of them")
         folder = pure.parent.as_posix()
-        merged = package or f"{folder}/__init__.py" in every and not _is_started(pure)
+        merged = package or f"{folder}/__init__.py" in every and not is_started(path)
         group = groups.setdefault(folder if merged else path, Group(folder if merged else path, name))
         group.name = ".".join(pure.parent.parts) if merged else name
         modules[name] = Module(path, name, package, group)
@@ -70,5 +70,7 @@ def arrange(paths: Iterable[str]) -> dict[str, Module]:
     return modules
 
 
-def _is_started(path: PurePosixPath) -> bool:
-    return len(path.parts) == 2 and path.stem in STARTED
+def is_started(path: str) -> bool:
+    """Whether main.py may start this module, a path below lib/, by name."""
+    pure = PurePosixPath(path)
+    return len(pure.parts) == 2 and pure.stem in STARTED

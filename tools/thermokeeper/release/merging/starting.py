@@ -1,15 +1,25 @@
-"""What boot.py and main.py import from the application: they stay as they are, so it must keep its name and place."""
+"""What boot.py and main.py import from the application: they stay as they are, so it must keep its name and place.
+
+A product's own main.py needn't be in the release. So the functions and classes of a module that is started by name
+(`layout.STARTED`) keep their names as well.
+"""
 
 from __future__ import annotations
 
 import ast
 
 from thermokeeper.errors import ToolError
+from thermokeeper.release.merging.layout import is_started
 from thermokeeper.release.merging.linking import Program
 
 
 def hold_names(program: Program, others: dict[str, bytes]) -> None:
     """Mark what the files that aren't merged import; ToolError if merging would take it away."""
+    for name, module in program.modules.items():
+        if is_started(module.path):
+            for node in program.contents[name].source.tree.body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
+                    _mark(program, name, node.name)
     for path, content in others.items():
         if path.endswith(".py"):
             try:
@@ -34,9 +44,13 @@ def _hold(program: Program, path: str, line: int, base: str, name: str) -> None:
         into = module.group.name
         raise ToolError(f"{path}:{line} imports {wanted}, which is merged into {into}; import that, or use app or safe")
     if not name or wanted != base:  # the module itself: any of its names may be asked for
-        symbols = [program.symbol(wanted, one) for one in list(program.contents[wanted].scope.bound)]
+        for one in list(program.contents[wanted].scope.bound):
+            _mark(program, wanted, one)
     else:
-        symbols = [program.symbol(wanted, name)]
-    for symbol in symbols:
-        if symbol:
-            symbol.outside = symbol.fixed = True
+        _mark(program, wanted, name)
+
+
+def _mark(program: Program, module: str, name: str) -> None:
+    symbol = program.symbol(module, name)
+    if symbol:
+        symbol.outside = symbol.fixed = True
