@@ -65,7 +65,7 @@ class Goods:
 def _overlay(folder: Path, version: str, change: Change) -> Path:
     """lib/ without what only people read, so that a download is short; 2.0.0 says what it is with each reading."""
     if version != VERSIONS[0]:
-        change = (*change, ("thermometer/display.py", '"%.2f C"', f'"%.2f C, as {version}"'))
+        change = (*change, ("thermometer/measuring/display.py", '"%.2f C"', f'"%.2f C, as {version}"'))
     for path in sorted((PROJECT / "lib").rglob("*.py")):
         name = path.relative_to(PROJECT / "lib")
         text = path.read_text(encoding="utf-8")

@@ -62,13 +62,19 @@ class Guard:
 
 GUARDS = {
     "a key is not sent along a redirect": Guard(
-        (("keeper/http.py", "                auth = None  # for good", "                pass  # for good"),),
+        (("keeper/talking/http.py", "                auth = None  # for good", "                pass  # for good"),),
         "led away",
         "GET target-version",
         "sent its key to another server",
     ),
     "a dropped key leads to an activation": Guard(
-        (("keeper/activation.py", "if not isinstance(error, CloudError) or error.status != 401", "if True"),),
+        (
+            (
+                "keeper/services/gadgetkeeper/standing.py",
+                "if not isinstance(error, CloudError) or error.status != 401",
+                "if True",
+            ),
+        ),
         "done twice, first answer",
         "POST activate",
         "isn't at its end",
@@ -81,7 +87,13 @@ GUARDS = {
         after="GET firmware.bin",
     ),
     "readings are delivered when the server says so": Guard(
-        (("keeper/clouds/gadgetkeeper.py", "check_status(response, (204,))", "check_status(response, (200, 204))"),),
+        (
+            (
+                "keeper/services/gadgetkeeper/wire.py",
+                "check_status(response, (204,))",
+                "check_status(response, (200, 204))",
+            ),
+        ),
         "log-in page",
         "POST datapoints",
         "readings lost",
@@ -93,16 +105,16 @@ GUARDS = {
         "not after 40 s",
     ),
     "a name that may not have arrived is given again": Guard(
-        (("keeper/activation.py", 'found["thing"] == self._named_thing', "True"),),
+        (("keeper/services/gadgetkeeper/joining/credentials.py", 'found["thing"] == standing.named_thing', "True"),),
         "cut before the request",
         "PUT name",
         "the server knows",
     ),
     "a wait has an end": Guard(
         (
-            ("keeper/patience.py", "if idle_ms <= 0:", "if False:"),
-            ("keeper/patience.py", "if left_ms <= 0:", "if False:"),
-            ("keeper/patience.py", "min(_SLICE_MS, idle_ms, left_ms)", "_SLICE_MS"),
+            ("keeper/talking/patience.py", "if idle_ms <= 0:", "if False:"),
+            ("keeper/talking/patience.py", "if left_ms <= 0:", "if False:"),
+            ("keeper/talking/patience.py", "min(_SLICE_MS, idle_ms, left_ms)", "_SLICE_MS"),
         ),
         "stall in the head",
         "PUT version",
@@ -111,9 +123,9 @@ GUARDS = {
     "an update waits for its confirmation to be taken": Guard(
         (
             (
-                "keeper/lifecycle.py",
-                "        self._cloud.confirm(version_id)\n        self._ledger.confirmed(version_id)\n",
-                "        self._ledger.confirmed(version_id)\n        self._cloud.confirm(version_id)\n",
+                "keeper/changing/target.py",
+                "    life.cloud.confirm(version_id)\n    ledger.confirmed(version_id)\n",
+                "    ledger.confirmed(version_id)\n    life.cloud.confirm(version_id)\n",
             ),
         ),
         "cut before the request",
@@ -124,9 +136,9 @@ GUARDS = {
     "a credential that was replaced is got again": Guard(
         (
             (
-                "keeper/clouds/gecko_dms.py",
-                "if error.status != 401:\n                raise\n            self._keep(credential=None",
-                "if True:\n                raise\n            self._keep(credential=None",
+                "keeper/services/gecko_dms/joining/provisioning.py",
+                "if error.status != 401:\n            raise\n        _keep(standing, credential=None",
+                "if True:\n            raise\n        _keep(standing, credential=None",
             ),
         ),
         "done twice, first answer",

@@ -76,7 +76,7 @@ def test_chips_differ_by_data_only():
     for chip in CHIPS.values():
         assert chip in image.CHIPS.values()
     assert [bootloader_offset(chip) for chip in CHIPS.values()] == [0x1000, 0, 0]
-    pins = (ROOT / "lib/thermometer/hardware.py").read_text()
+    pins = (ROOT / "lib/thermometer/station/hardware.py").read_text()
     for path in BOARDS:
         assert f'("{path.name.removeprefix("THERMOKEEPER_")}", ' in pins
 

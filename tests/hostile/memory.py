@@ -6,7 +6,7 @@ Only MicroPython has such a heap; on CPython all of this does nothing. It must n
 import gc
 import json
 
-import keeper.jsontext
+import keeper.talking.jsontext
 
 LITTLE = 20 * 1024  # bytes that a hostile case may need more than a good update
 GROWTH = 6 * 1024  # bytes of heap that all cases together may leave behind: some tables grow once
@@ -98,10 +98,10 @@ class _Swallowed:
         self.count = 0
 
     def watch(self):
-        keeper.jsontext.json = self
+        keeper.talking.jsontext.json = self
 
     def leave(self):
-        keeper.jsontext.json = json
+        keeper.talking.jsontext.json = json
 
     def loads(self, text):
         try:

@@ -22,7 +22,11 @@ def _one(name: str, file: str, old: str, new: str, *cases: str, runtime: str = "
     return Mutation(name, file, ((old, new),), cases, runtime)
 
 
-RELEASE, INSTALLER, POLICY = "lib/keeper/release.py", "lib/keeper/installer.py", "lib/keeper/policy.py"
+RELEASE, INSTALLER, POLICY = (
+    "lib/keeper/release/header.py",
+    "lib/keeper/updating/installer.py",
+    "lib/keeper/release/policy.py",
+)
 
 MUTATIONS = (
     _one(
@@ -40,10 +44,10 @@ MUTATIONS = (
     _one("another product's release is taken", RELEASE, "manifest.product != product", "False", "manifest/product"),
     _one("security may go down", RELEASE, "manifest.security < security", "False", "manifest/security 0"),
     _one("what has expired is taken", POLICY, "now > manifest.expires", "False", "manifest/expire"),
-    _one("a part's size may be odd", RELEASE, "if self.size %", "if False and self.size %", "fs/not whole"),
+    _one("a part's size may be odd", RELEASE, "if size % (BLOCK", "if False and size % (BLOCK", "fs/not whole"),
     _one(
         "JSON of any depth is parsed",
-        "lib/keeper/jsontext.py",
+        "lib/keeper/talking/jsontext.py",
         "_MAX_BRACKETS = 64",
         "_MAX_BRACKETS = 1 << 20",
         "manifest/brackets only",
@@ -51,7 +55,7 @@ MUTATIONS = (
     ),
     _one(
         "JSON of any number of members is parsed",
-        "lib/keeper/jsontext.py",
+        "lib/keeper/talking/jsontext.py",
         "_MAX_COMMAS = 256",
         "_MAX_COMMAS = 1 << 20",
         "manifest/four hundred members",
@@ -83,15 +87,15 @@ MUTATIONS = (
     _one(
         "the header is written first",
         INSTALLER,
-        "        have = self.manifest_in(self._slots.running)\n",
-        "        have = self.manifest_in(self._slots.running)\n        self._write_header(manifest)\n",
+        "        have = self.layout_in(self._slots.running)\n",
+        "        have = self.layout_in(self._slots.running)\n        self._write_header(manifest)\n",
         "swap/fs/",
     ),
     _one(
         "what is behind the application counts",
         INSTALLER,
-        "self._slots.other.read, manifest.app.size, manifest.chip",
-        "self._slots.other.read, self._slots.other.size, manifest.chip",
+        "self._slots.other.read, manifest.app.size  #",
+        "self._slots.other.read, self._slots.other.size  #",
         "app/merged",
     ),
     _one(
@@ -103,91 +107,91 @@ MUTATIONS = (
     ),
     _one(
         "what was refused is selected",
-        "lib/keeper/update.py",
+        "lib/keeper/lifecycle.py",
         "            self._refused_ms = time.ticks_ms()\n            raise\n",
         "            self._refused_ms = time.ticks_ms()\n",
         "swap/fs/whole",
     ),
     _one(
         "a file may go on behind the release",
-        "lib/keeper/download.py",
+        "lib/keeper/updating/download.py",
         "self._position == self._expected",
         "False",
         "length/+1/",
     ),
     _one(
         "a size that the server tells isn't compared",
-        "lib/keeper/download.py",
+        "lib/keeper/updating/download.py",
         "told not in (None, size)",
         "False",
         "length/+1/whole",
     ),
     _one(
         "a chunk may have any length",
-        "lib/keeper/inflate.py",
+        "lib/keeper/updating/inflate.py",
         "if not 0 < length <= size:",
         "if False:",
         "packed/length",
     ),
     _one(
         "a chunk may go on behind its end",
-        "lib/keeper/inflate.py",
-        " and not stream.read(1)",
-        "",
+        "lib/keeper/updating/inflate.py",
+        "            if more:\n",
+        "            if False:\n",
         "packed/one byte too many",
     ),
     _one(
         "space in the text may go on for ever",
-        "lib/keeper/base64stream.py",
+        "lib/keeper/services/text/base64stream.py",
         "_SPACE_LIMIT = 2048",
         "_SPACE_LIMIT = 1 << 40",
         "answer/json escapes",
     ),
     _one(
         "JSON around the text may go on for ever",
-        "lib/keeper/jsonmember.py",
+        "lib/keeper/services/text/jsonmember.py",
         "_SKIP_LIMIT = 16384",
         "_SKIP_LIMIT = 1 << 40",
         "answer/json",
     ),
     _one(
         "a head may go on for ever",
-        "lib/keeper/head.py",
+        "lib/keeper/talking/head.py",
         "_HEAD_LIMIT = 8192",
         "_HEAD_LIMIT = 1 << 40",
         "answer/100 Continue",
     ),
     _one(
         "an answer may go on for ever",
-        "lib/keeper/response.py",
+        "lib/keeper/talking/response.py",
         "if len(data) > limit:",
         "if False:",
         "answer/status 500",
     ),
     _one(
         "any key in NVS is used",
-        "lib/keeper/clouds/gadgetkeeper.py",
+        "lib/keeper/services/gadgetkeeper/wire.py",
         'checked_key(credentials["key"], "apiKey")',
         'credentials["key"]',
         "record/",
     ),
     _one(
         "the ledger keeps whatever is in its record",
-        "lib/keeper/ledger.py",
+        "lib/keeper/remembering/ledger.py",
         "_MORE_LIMIT = 200",
         "_MORE_LIMIT = 1 << 20",
         "record/",
     ),
     _one(
         "a damaged record is an error",
-        "lib/keeper/state.py",
+        "lib/keeper/nvs/state.py",
         "        except ValueError:\n            return None",
         "        except KeyError:\n            return None",
         "record/",
     ),
     _one(
         "a damaged factory record is an error of its own",
-        "lib/keeper/identity.py",
+        "lib/keeper/factory/identity.py",
         "except ValueError:",
         "except KeyError:",
         "factory/",

@@ -12,13 +12,13 @@ import esp32
 from victim import NOW, RUNNING, Spliced, Victim, Wrong
 
 from fake_flash import VALID, otadata
-from keeper.board.slots import Slots
+from keeper import device, phases
 from keeper.errors import KeeperError
 from keeper.factory import identity
-from keeper.settling import assemble as device
+from keeper.settling import assemble
 from support_flash import attach, make_flash
+from thermometer.joining import load as networks
 from thermometer.settling.settings import settings_from
-from thermometer.station.station import _networks
 
 _PROJECT = device.__file__.rpartition("lib/keeper/")[0]  # boot.py and main.py belong to the lib/ that is played on
 _FACTORY = 0x30000
@@ -64,6 +64,7 @@ class RecordRoom(ReleaseRoom):
         victim = self._victim
         victim.restore()
         attach(victim.path).tell = victim._told
+        phases.handles.clear()
         try:
             with open(victim.folder + "/" + case["base"], "rb") as file:
                 esp32.NVS(case["namespace"]).set_blob(case["place"], file.read())
@@ -76,7 +77,7 @@ class RecordRoom(ReleaseRoom):
 
     def _life(self, case, victim):
         if case["namespace"] != "keeper":
-            return f"{len(_networks())} networks"
+            return f"{len(networks())} networks"
         victim.server.case, victim.server.target = victim.good, "good"
         victim.start()
         for _ in range(6):
@@ -101,6 +102,7 @@ class FactoryRoom(RecordRoom):
         content.close()
         victim.restore()
         attach(victim.path).tell = victim._told
+        phases.handles.clear()
         try:
             return self._life(case, victim)
         finally:
@@ -113,7 +115,8 @@ class FactoryRoom(RecordRoom):
             return str(error)
         settings_from(found.extra)
         try:
-            lifecycle = device.assemble(found, Slots(), victim, _nothing, lambda: NOW)
+            lifecycle = assemble(found, victim, _nothing, lambda: NOW)
+            lifecycle.begin()
         except KeeperError as error:
             return str(error)
         lifecycle.step()
@@ -184,7 +187,7 @@ class BootRoom:
     def _start(self):
         """main.py, up to its reset: "ran" if the release's application did."""
         ran = []
-        replaced = {"machine": _Machine, "time": _Time, "gc": _Gc}
+        replaced = {"machine": _Machine, "time": _Time, "gc": _Gc, "network": _Network}
         real = {name: sys.modules.get(name) for name in replaced}
         sys.modules.update(replaced)
         _Machine.ran = ran
@@ -231,6 +234,17 @@ class _Machine:
     @staticmethod
     def reset():
         raise _Over
+
+
+class _Network:
+    STA_IF = 0
+
+    class WLAN:
+        def __init__(self, interface):
+            pass
+
+        def active(self, wanted):
+            pass
 
 
 class _Time:

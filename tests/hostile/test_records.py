@@ -11,19 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_device import kept_loaded
 from fake_flash import sealed_record
+from keeper.board.layout import Layout
 from keeper.errors import KeeperError, ReleaseError
 from keeper.factory.identity import checked, parse
 from keeper.nvs.state import RECORD_LIMIT
 from keeper.release import Manifest
 from keeper.release.policy import Policy
 from keeper.remembering.ledger import Ledger
+from keeper.services.gecko_dms.joining import provisioning
 from keeper.services.gecko_dms.joining.record import uuid_of
 from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.services.version import Version
 from keeper.talking import jsontext
-from keeper.updating.checkpoint import Checkpoint
-from keeper.updating.installer import _is_possible
+from keeper.updating.checkpoint import Checkpoint, is_possible
 
 RUNS, OTHER = "a" * 64, "b" * 64
 PART = {"sha256": "0" * 64}
@@ -37,6 +39,7 @@ FIELDS = {
     "parts": [{"name": "app", "size": 8000, **PART}, {"name": "fs", "size": 8192, **PART}],
 }
 RUNNING, OFFERED = Manifest(FIELDS, RUNS), Manifest(FIELDS, OTHER)
+LAYOUT = Layout(*OFFERED.plain())
 
 values = st.recursive(
     st.none()
@@ -89,7 +92,7 @@ def _quick_collections() -> Iterator[None]:
 @given(record("id", "digest", "version", "thing", "next", "failed"), st.booleans(), st.booleans())
 @settings(max_examples=120)
 def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial: bool) -> None:
-    ledger = Ledger(FakeStore(content), RUNNING)
+    ledger = Ledger(FakeStore(content), RUNS, RUNNING.version)
     ledger.speak_of("thing1")
     assert ledger.known_id() is None or isinstance(ledger.known_id(), str)
     ledger.contradicts(Version("good", "n", "", None))
@@ -99,7 +102,7 @@ def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial:
     if failure:
         assert all(isinstance(word, str) for word in failure)
         ledger.told()
-    assert ledger.holds_back("good") in (True, False)
+    assert ledger.holds_back("good", 1000) in (True, False)
     ledger.expect("good", OFFERED)
     ledger.give_up()
     ledger.confirmed("good")
@@ -111,9 +114,9 @@ def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial:
 def test_a_checkpoint_is_a_possible_one_or_none(content: Any) -> None:
     checkpoint = Checkpoint(FakeStore(content))
     found = checkpoint.recall(OTHER)
-    if found and _is_possible(found, OFFERED):
+    if found and is_possible(found, LAYOUT):
         number, size, place = found
-        assert 0 <= number < 2 and 0 <= size <= OFFERED.parts[number].size and 4096 <= place <= OFFERED.file_size
+        assert 0 <= number < 2 and 0 <= size <= LAYOUT.parts[number].size and 4096 <= place <= LAYOUT.file_size
         checkpoint.reach(number, size, place, True)
     checkpoint.start(OTHER, 4096)
     assert Checkpoint(checkpoint._store).recall(OTHER) == (0, 0, 4096)
@@ -160,17 +163,19 @@ def test_a_standing_with_the_dms_goes_on_from_any_record(content: Any) -> None:
     if isinstance(content, dict):
         content.update(ORIGIN)
     store = FakeStore(content)
-    for _ in range(2):
-        standing = GeckoDms(IDENTITY, store, FakeDms(), "name")
-        standing.recall()
-        assert standing.get_provision_status() in (0, 1, 2, 3)
-        standing.provision("t" * 64)
-        standing.ensure()
-        assert standing.active() and standing.thing() and standing.describe()
-        standing.activate("q" * 32)
-        assert standing.product() == "q" * 32
-    standing.forget()
-    assert standing.get_provision_status() == 0
+    with kept_loaded(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provisioning, "Store", lambda: store)
+        for _ in range(2):
+            standing = GeckoDms(IDENTITY, FakeDms(), "name")
+            standing.recall()
+            assert standing.get_provision_status() in (0, 1, 2, 3)
+            standing.provision("t" * 64)
+            standing.ensure()
+            assert standing.active() and standing.thing() and standing.describe()
+            standing.activate("q" * 32)
+            assert standing.product() == "q" * 32
+        standing.forget()
+        assert standing.get_provision_status() == 0
 
 
 @given(record("serial", "product", "service", "server", "plain_http", "ca"))

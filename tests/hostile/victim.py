@@ -10,23 +10,16 @@ import gc
 import _sim
 import esp32
 
-import keeper.head
-import keeper.http
-from fake_device import clock_of
+import keeper.talking.http
+from fake_device import brought, clock_of, kept_loaded
 from fake_flash import OTADATA, SLOT_SIZE, SLOTS, VALID, boot, identity, otadata
-from keeper import lifecycle
+from keeper import lifecycle, phases
 from keeper.board.slots import Slots
 from keeper.errors import KeeperError
 from keeper.lifecycle import Lifecycle
-from keeper.nvs.state import Store
-from keeper.release.policy import Policy
-from keeper.remembering import ledger
-from keeper.remembering.ledger import Ledger
 from keeper.services.gadgetkeeper.standing import Activation
 from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.talking.http import Client
-from keeper.updating.checkpoint import Checkpoint
-from keeper.updating.installer import Installer
 from support_flash import Ended, attach, make_flash
 
 SECTOR = 4096
@@ -237,9 +230,13 @@ class Victim:
         self.good = {"base": "good", "edits": [], "how": "whole"}
 
     def __enter__(self):
-        self._clock_of = clock_of(ledger, lifecycle)
+        self._brought = brought(self.keys)
+        self._brought.__enter__()
+        self._kept_loaded = kept_loaded()
+        self._kept_loaded.__enter__()
+        self._clock_of = clock_of(lifecycle)
         self.clock = self._clock_of.__enter__()
-        self._connect, keeper.http.connect = keeper.http.connect, self._connected
+        self._connect, keeper.talking.http.connect = keeper.talking.http.connect, self._connected
         self._set_boot = esp32.Partition.set_boot
         victim = self
 
@@ -265,8 +262,10 @@ class Victim:
 
     def __exit__(self, *error):
         esp32.Partition.set_boot = self._set_boot
-        keeper.http.connect = self._connect
+        keeper.talking.http.connect = self._connect
         self._clock_of.__exit__(*error)
+        self._kept_loaded.__exit__(*error)
+        self._brought.__exit__(*error)
         self.server.close()
         return False
 
@@ -293,21 +292,16 @@ class Victim:
         self.label = boot(self.path)
         self.sim = attach(self.path, self.label)
         self.sim.tell = self._told
-        self.store = Store()
-        self.slots = Slots()
         found = identity(**changes)
-        policy = Policy(lambda: found.product, self.keys, (), self.store, lambda: NOW)
-        self.installer = Installer(self.slots, policy, Checkpoint(self.store), _nothing)
-        running = self.installer.manifest_in(self.slots.running)
         cloud = GadgetKeeper(Client(_nothing), found.server)
-        activation = Activation(found, self.store, cloud, "ThermometerDevice")
-        parts = (activation, Ledger(self.store, running), policy, self.slots, self.installer, cloud, self)
-        self.lifecycle = _Watched(*parts)
-        self.lifecycle.begin(running)
+        activation = Activation(found, cloud, "ThermometerDevice")
+        self.lifecycle = _Watched(activation, cloud, self, _nothing, lambda: NOW)
+        self.lifecycle.begin()
 
     def end(self):
         """A reset leaves nothing of the life before it in memory."""
-        self.sim = self.store = self.slots = self.installer = self.lifecycle = None
+        self.sim = self.lifecycle = None
+        phases.handles.clear()
         del esp32._stores[:]
         gc.collect()
 
@@ -381,7 +375,7 @@ class Victim:
             raise Wrong("it was about to be selected; " + outcome)
         if stage == "header" and self.written:
             raise Wrong("flash was written before its header was refused; " + outcome)
-        if stage == "content" and self.installer.manifest_in(self.slots.other) is not None:
+        if stage == "content" and Slots().other.header_offset() is not None:
             raise Wrong("a release was left in the slot; " + outcome)
         return outcome
 

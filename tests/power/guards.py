@@ -16,103 +16,102 @@ from power.life import LOST, MOMENTS, Cut, Story
 from power.workshop import Change
 
 _SLOTS = ("ota_0", "ota_1")
-_TRIAL: Change = ("keeper/lifecycle.py", "            if missing:\n", "            if False:\n")
+_TRIAL: Change = ("keeper/changing/target.py", "        if missing:\n", "        if False:\n")
 _NO_BOOT_CHECK: Change = (
-    "keeper/slots.py",
+    "keeper/board/slots.py",
     "if self._partition(self._boot).info() != self._running_partition.info():",
     "if False:",
 )
 _WRITES_ON_TRIAL: Change = (
-    "keeper/slots.py",
+    "keeper/board/slots.py",
     "        if self.on_trial():\n            raise SlotError(",
     "        if False:\n            raise SlotError(",
 )
 _HEADER_FIRST: tuple[Change, ...] = (
     (
-        "keeper/installer.py",
-        "        have = self.manifest_in(",
-        "        self._write_header(manifest)\n        have = self.manifest_in(",
+        "keeper/updating/installer.py",
+        "        have = self.layout_in(",
+        "        self._write_header(manifest)\n        have = self.layout_in(",
     ),
     (
-        "keeper/installer.py",
+        "keeper/updating/installer.py",
         "        self._write_header(manifest)\n        self._checkpoint.clear()",
         "        self._checkpoint.clear()",
     ),
 )
 _KEEPS_OLD_HEADER: Change = (
-    "keeper/installer.py",
+    "keeper/updating/installer.py",
     "        if offset is not None:\n            other.erase(offset)\n",
     "",
 )
 _CHECKPOINT_FIRST: tuple[Change, ...] = (
     (
-        "keeper/installer.py",
-        "            other.erase(offset)\n        self._checkpoint.start(manifest.digest, release.HEADER_SIZE)\n",
+        "keeper/updating/installer.py",
+        "            other.erase(offset)\n        self._checkpoint.start(manifest.digest, HEADER_SIZE)\n",
         "            other.erase(offset)\n",
     ),
     (
-        "keeper/installer.py",
+        "keeper/updating/installer.py",
         "        other = self._slots.other\n        # An older",
-        "        self._checkpoint.start(manifest.digest, release.HEADER_SIZE)\n"
+        "        self._checkpoint.start(manifest.digest, HEADER_SIZE)\n"
         "        other = self._slots.other\n        # An older",
     ),
 )
 _BELIEVES_HEADER: Change = (
-    "keeper/installer.py",
+    "keeper/updating/installer.py",
     "        return self._in_flash(manifest, manifest.app) and self._in_flash(manifest, manifest.fs)\n",
     "        return True\n",
 )
 _NO_READ_BACK: Change = (
-    "keeper/installer.py",
+    "keeper/updating/installer.py",
     "            if not self._in_flash(manifest, part):\n",
     "            if False:\n",
 )
 _BELIEVES_CHECKPOINT: tuple[Change, ...] = (
     (
-        "keeper/installer.py",
+        "keeper/updating/installer.py",
         "        self._hash(digest, start, done)\n        twin",
         "        resumed = done > 0\n        twin",
     ),
     (
-        "keeper/installer.py",
+        "keeper/updating/installer.py",
         "good = digest.digest() == part.sha256",
         "good = resumed or digest.digest() == part.sha256",
     ),
 )
-_KEEPS_VERDICT: Change = ("keeper/update.py", "        self._slots.forget_verdict()\n", "")
+_KEEPS_VERDICT: Change = ("keeper/updating/transaction.py", "    slots.forget_verdict()\n", "")
 _EXPECTS_LATE: tuple[Change, ...] = (
     (
-        "keeper/update.py",
-        "        self._ledger.expect(target.id, manifest)\n        self._slots.select()\n",
-        "        self._slots.select()\n        self._ledger.expect(target.id, manifest)\n",
+        "keeper/updating/transaction.py",
+        "    Ledger(store, *life.running).expect(target.id, manifest)\n    slots.select()\n",
+        "    slots.select()\n    Ledger(store, *life.running).expect(target.id, manifest)\n",
     ),
 )
 _NO_SETTLING: Change = (
-    "keeper/ledger.py",
+    "keeper/remembering/ledger.py",
     "            left = expected if aborted else None\n",
     "            left = None\n",
 )
 _STORED_LATE: Change = (
-    "keeper/activation.py",
-    '            self._store.save("cloud", found)\n'
-    "            self._credentials = found\n            self._cloud.use(found)\n",
-    "            self._credentials = found\n            self._cloud.use(found)\n            self._cloud.target()\n"
-    '            self._store.save("cloud", found)\n',
+    "keeper/services/gadgetkeeper/joining/credentials.py",
+    '    Store().save("cloud", found)\n    standing.credentials = found\n    standing.cloud.use(found)\n',
+    "    standing.credentials = found\n    standing.cloud.use(found)\n    standing.cloud.target()\n"
+    '    Store().save("cloud", found)\n',
 )
 _ERASED_FIRST: Change = (
-    "keeper/state.py",
+    "keeper/nvs/state.py",
     "            nvs.set_blob(name, data)\n",
     "            self.erase(name)\n            nvs.set_blob(name, data)\n",
 )
 _MANY_KEYS: tuple[Change, ...] = (
     (
-        "keeper/state.py",
+        "keeper/nvs/state.py",
         "            nvs.set_blob(name, data)\n",
         "            for field in record:\n"
         '                nvs.set_blob(name + "." + field, json.dumps(record[field]).encode())\n',
     ),
     (
-        "keeper/state.py",
+        "keeper/nvs/state.py",
         "        text = self._get(name)\n",
         '        if self._namespace == "keeper":\n'
         "            found = {}\n"
@@ -124,14 +123,14 @@ _MANY_KEYS: tuple[Change, ...] = (
         "        text = self._get(name)\n",
     ),
     (
-        "keeper/state.py",
+        "keeper/nvs/state.py",
         "            nvs.erase_key(name)\n",
         '            for field in _FIELDS[name].split(" "):\n'
         '                if self._get(name + "." + field) is not None:\n'
         '                    nvs.erase_key(name + "." + field)\n',
     ),
     (
-        "keeper/state.py",
+        "keeper/nvs/state.py",
         "RECORD_LIMIT = 1536\n",
         "RECORD_LIMIT = 1536\n"
         '_FIELDS = {"cloud": "key thing serial service server named v", "policy": "security floors rest revoked v",\n'
@@ -139,34 +138,34 @@ _MANY_KEYS: tuple[Change, ...] = (
     ),
 )
 _REMEMBERS_FIRST: Change = (
-    "keeper/lifecycle.py",
-    "        self._cloud.confirm(version_id)\n        self._ledger.confirmed(version_id)\n",
-    "        self._ledger.confirmed(version_id)\n        self._cloud.confirm(version_id)\n",
+    "keeper/changing/target.py",
+    "    life.cloud.confirm(version_id)\n    ledger.confirmed(version_id)\n",
+    "    ledger.confirmed(version_id)\n    life.cloud.confirm(version_id)\n",
 )
 _SETTLES_ONCE: Change = (
-    "keeper/lifecycle.py",
-    "            if not self._on_trial:\n                self._settle_proved()\n",
+    "keeper/settling/start.py",
+    "        if not life.on_trial:\n            _settle_proved(life, running)\n",
     "",
 )
 _SETTLES_EARLY: Change = (
-    "keeper/lifecycle.py",
-    "            if not self._on_trial:\n                self._settle_proved()\n",
-    "            self._settle_proved()\n",
+    "keeper/settling/start.py",
+    "        if not life.on_trial:\n            _settle_proved(life, running)\n",
+    "        _settle_proved(life, running)\n",
 )
 _BOOT_FILE_IN_PLACE: Change = (
-    "keeper/bootfiles.py",
+    "keeper/settling/bootfiles.py",
     '            _copy(new, old + ".new")\n            os.rename(old + ".new", old)\n',
     "            _copy(new, old)\n",
 )
 _ACKNOWLEDGED_FIRST: Change = (
-    "keeper/clouds/gecko_dms.py",
-    "        self._keep(credential=credential, acked=False, thing=None)\n        self._cloud.use(credential)\n",
-    "        self._cloud.use(credential)\n        self._cloud.acknowledge()\n"
-    "        self._keep(credential=credential, acked=False, thing=None)\n",
+    "keeper/services/gecko_dms/joining/provisioning.py",
+    "    _keep(standing, credential=credential, acked=False, thing=None)\n    standing.cloud.use(credential)\n",
+    "    standing.cloud.use(credential)\n    standing.cloud.acknowledge()\n"
+    "    _keep(standing, credential=credential, acked=False, thing=None)\n",
 )
 _WISH_NOT_KEPT: Change = (
-    "keeper/clouds/gecko_dms.py",
-    '        if code != self._record.get("wanted", self.product()):\n            self._keep(wanted=code)\n',
+    "keeper/services/gecko_dms/joining/provisioning.py",
+    '    if code != standing.record.get("wanted", standing.product()):\n        _keep(standing, wanted=code)\n',
     "",
 )
 

@@ -43,14 +43,14 @@ Change = tuple[str, str, str]
 # What the campaign hurries. A step of the main loop is longer, because virtual hours are made of them; the checkpoint
 # steps are shorter, because the releases are so small that they would have none.
 PACE: tuple[Change, ...] = (
-    ("thermometer/station.py", "_STEP_MS = 100\n", "_STEP_MS = 1000\n"),
+    ("thermometer/station/station.py", "_STEP_MS = 100\n", "_STEP_MS = 1000\n"),
     ("thermometer/app.py", "time.sleep_ms(50)", "time.sleep_ms(1000)"),
-    ("keeper/checkpoint.py", "STEP_SIZE = 256 * 1024", "STEP_SIZE = 48 * 1024"),
+    ("keeper/updating/checkpoint.py", "STEP_SIZE = 256 * 1024", "STEP_SIZE = 48 * 1024"),
 )
 # On MicroPython time is real.
 REAL_TIME_PACE: tuple[Change, ...] = (
-    ("keeper/ledger.py", "(3_600_000, 6 * 3_600_000)", "(3_000, 600_000)"),
-    ("keeper/checkpoint.py", "STEP_SIZE = 256 * 1024", "STEP_SIZE = 48 * 1024"),
+    ("keeper/remembering/ledger.py", "(3_600_000, 6 * 3_600_000)", "(3_000, 600_000)"),
+    ("keeper/updating/checkpoint.py", "STEP_SIZE = 256 * 1024", "STEP_SIZE = 48 * 1024"),
 )
 _BLIND: Change = (
     "thermometer/app.py",
@@ -58,8 +58,8 @@ _BLIND: Change = (
     "self._health.sensor_ok = False",
 )
 _SHORT_TRIAL: tuple[Change, ...] = (
-    ("thermometer/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 3_000"),
-    ("thermometer/station.py", "_WATCHDOG_MS = 60_000", "_WATCHDOG_MS = 2_000"),
+    ("thermometer/station/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 3_000"),
+    ("thermometer/station/station.py", "_WATCHDOG_MS = 60_000", "_WATCHDOG_MS = 2_000"),
 )
 # version: (application image, key that signs, keys that it trusts, changes of the code, product)
 _RECIPES: dict[str, tuple[str, str, tuple[str, ...], tuple[Change, ...], str]] = {

@@ -64,9 +64,13 @@ HANGS_AT_IMPORT: Change = (
 )
 _START = "def start(self, now_ms):\n"
 _READ = "def read(self):\n"
-HANGS: Change = (("thermometer/sensor.py", _START, _START + "        while True:\n            time.sleep_ms(100)\n"),)
-SEES_NO_SENSOR: Change = (("thermometer/sensor.py", _READ, _READ + "        raise SensorError('broken on purpose')\n"),)
-CALLS_NO_SERVER: Change = (("keeper/clouds/gadgetkeeper.py", '+ "/v1"', '+ "/v9"'),)
+HANGS: Change = (
+    ("thermometer/measuring/sensor.py", _START, _START + "        while True:\n            time.sleep_ms(100)\n"),
+)
+SEES_NO_SENSOR: Change = (
+    ("thermometer/measuring/sensor.py", _READ, _READ + "        raise SensorError('broken on purpose')\n"),
+)
+CALLS_NO_SERVER: Change = (("keeper/services/gadgetkeeper/wire.py", '+ "/v1"', '+ "/v9"'),)
 
 
 @dataclass(frozen=True)
@@ -426,9 +430,11 @@ def quicker(runtime: Runtime, **limits_ms: int) -> Change:
         return ()
     changes = []
     for name, limit_ms in limits_ms.items():
-        for path in sorted((PROJECT / "lib/thermometer").glob("*.py")):
+        for path in sorted((PROJECT / "lib/thermometer").rglob("*.py")):
             for line in path.read_text().splitlines(keepends=True):
                 if line.startswith(f"_{name.upper()}_MS = "):
-                    changes.append((f"thermometer/{path.name}", line, f"_{name.upper()}_MS = {limit_ms}\n"))
+                    changes.append(
+                        (path.relative_to(PROJECT / "lib").as_posix(), line, f"_{name.upper()}_MS = {limit_ms}\n")
+                    )
     assert len(changes) == len(limits_ms), "lib/thermometer has other names for its limits"
     return tuple(changes)

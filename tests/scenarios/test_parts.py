@@ -36,7 +36,7 @@ def settled(company, new_life, wire):
 
 def python_only(company, version, **fields):
     """Publish a release that differs in its Python code only; what is in it."""
-    change = (("thermometer/display.py", '"%.2f C"', f'"%.2f C as {version}"'),)
+    change = (("thermometer/measuring/display.py", '"%.2f C"', f'"%.2f C as {version}"'),)
     return read_release(published(company, version, change, size=APP_SIZE, **fields))
 
 

@@ -123,8 +123,8 @@ def dripping(exchange: Exchange) -> None:
 @pytest.mark.parametrize("reply", [silence, dripping])
 def test_a_server_that_never_finishes_is_left_after_a_while(company, new_life, reply):
     hasty = (
-        ("keeper/http.py", "idle_ms=10_000", "idle_ms=4_000"),
-        ("keeper/http.py", "deadline_ms=30_000", "deadline_ms=6_000"),
+        ("keeper/talking/http.py", "idle_ms=10_000", "idle_ms=4_000"),
+        ("keeper/talking/http.py", "deadline_ms=30_000", "deadline_ms=6_000"),
     )
     company.publish("1.0.0", hasty)
     life = new_life().made(company.foundry.release("1.0.0", company.runtime.source, hasty))

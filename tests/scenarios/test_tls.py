@@ -81,8 +81,8 @@ def test_a_release_without_the_ca_that_the_board_needs_is_left_again(company, ne
         company,
         "2.0.0",
         (
-            ("thermometer/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 2_000"),
-            ("thermometer/station.py", "_WATCHDOG_MS = 60_000", "_WATCHDOG_MS = 2_000"),
+            ("thermometer/station/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 2_000"),
+            ("thermometer/station/station.py", "_WATCHDOG_MS = 60_000", "_WATCHDOG_MS = 2_000"),
         ),
     )
     life.says("slot", "2.0.0, on trial")

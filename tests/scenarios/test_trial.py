@@ -104,7 +104,7 @@ def test_a_good_release_that_met_a_dead_server_gets_another_chance_after_an_hour
 
 @IN_VIRTUAL_TIME
 def test_a_release_that_fails_each_time_is_tried_three_times_and_then_never_again(company, new_life):
-    hours = (("keeper/ledger.py", "(3_600_000, 6 * 3_600_000)", "(600_000, 1_200_000)"),)
+    hours = (("keeper/remembering/ledger.py", "(3_600_000, 6 * 3_600_000)", "(600_000, 1_200_000)"),)
     company.publish("1.0.0", hours)
     life = new_life().made(company.foundry.release("1.0.0", True, hours))
     ready(life)

@@ -13,7 +13,11 @@ FAR_OFF = "2099-01-01T00:00:00Z"
 # Starts as it should, and never proves itself: its trial runs out.
 NEVER_WELL: Change = (
     ("thermometer/app.py", "return self._health.missing()", 'return "what never comes"'),
-    ("thermometer/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 30_000"),  # no longer than it takes to see that
+    (
+        "thermometer/station/station.py",
+        "_TRIAL_MS = 10 * 60_000",
+        "_TRIAL_MS = 30_000",
+    ),  # no longer than it takes to see that
 )
 SLOTS = ("ota_0", "ota_1", "otadata")
 

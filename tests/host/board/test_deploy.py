@@ -81,7 +81,7 @@ def test_clear_takes_everything_off_and_the_release_runs(bench, flash, lib):
 
 
 def test_a_file_that_is_gone_is_not_found_in_the_release_either(bench, lib):
-    (lib / "thermometer/display.py").unlink()
+    (lib / "thermometer/measuring/display.py").unlink()
     change(lib / "thermometer/app.py", "from thermometer.measuring.display import show\n", "")
     change(lib / "thermometer/app.py", "show(self._sampler.last_value)", "print('tk: mine: no display')")
     change(

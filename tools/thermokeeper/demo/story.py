@@ -79,7 +79,7 @@ class Story(ABC):
         telling.line("server", f"listens on {vendor.url}, data in SQLite")
         with telling.step("make and register version 1, make the flash image"):
             interpreter, newer_interpreter = stock_firmware()
-            shop = Workshop(self.folder, interpreter, merged=True)
+            shop = Workshop(self.folder, interpreter)
             vendor.create_template(TEMPLATE)
             vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE)
             first = self._publish("1", shop.release("1.0.0"))

@@ -27,14 +27,13 @@ CREATED = "2026-11-21T20:13:18Z"
 class Workshop:
     """firmware: MicroPython's whole firmware file. source: releases hold .py files, which CPython can run, too.
 
-    merged: compiled releases have the modules of each folder in one, as `release build` makes them.
+    Compiled releases have the modules of each folder in one, as `release build` makes them.
     """
 
-    def __init__(self, folder: Path, firmware: Path, source: bool = False, merged: bool = False) -> None:
+    def __init__(self, folder: Path, firmware: Path, source: bool = False) -> None:
         self.folder = folder
         self.firmware = read_firmware(firmware)
         self.source = source
-        self.merged = merged and not source
         self.key = folder / "signing-key.pem"
         if not self.key.exists():
             keys.generate(self.key, None)
@@ -81,7 +80,7 @@ class Workshop:
         trusted = [public_key(path) for path in trusts or (self.key,)]
         revoked = [str(public_key(one) if isinstance(one, Path) else one) for one in revokes]
         brought, _ = trust.chosen(trusted, revoked, authority.for_trust(ca) if ca else None)
-        files = merged_files(lib)[0] if self.merged else application_files(lib, self.source)
+        files = application_files(lib, source=True) if self.source else merged_files(lib)[0]
         files |= trust_module(list(brought.keys.values()), self.source, brought.revoked, brought.ca)
         settings: dict[str, Any] = {
             "product": PRODUCT,

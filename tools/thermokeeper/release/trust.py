@@ -13,7 +13,7 @@ from keeper.release import SIGNATURE_SIZE, key_id
 from thermokeeper.errors import ToolError
 from thermokeeper.release import keys
 
-REVOKED_LIMIT = 16  # a device remembers so many (lib/keeper/policy.py)
+REVOKED_LIMIT = 16  # a device remembers so many (lib/keeper/release/policy.py)
 _ID_SIZE = 16
 
 
