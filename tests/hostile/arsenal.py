@@ -29,6 +29,7 @@ import images
 import releases
 from fake_flash import SLOT_SIZE, sealed_record, slot_content
 from keeper import release
+from keeper.updating.inflate import CHUNK_SIZES
 from thermokeeper.release import compression, filesystem, keys
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -127,7 +128,7 @@ class Arsenal:
     def _encoded(self, app: bytes, fs: bytes, **changes: Any) -> dict[str, Any]:
         fields = json.loads(json.dumps(self.fields))
         for part, stored in zip(fields["parts"], (app, fs), strict=True):
-            part["encoding"], part["stored"] = "deflate", len(stored)
+            part["encoding"], part["stored"] = compression.ENCODING, len(stored)
         return {**fields, **changes}
 
     def _add(self, name: str, stage: str, data: bytes, how: str = "whole", base: str = "good", **more: Any) -> None:
@@ -305,7 +306,7 @@ class Arsenal:
                 data = _header(fields) + app + self.packed_fs
                 self._add(f"packed/{name}/{how}", stage, data, how, "packed", why=why)
 
-        size = compression.CHUNK_SIZE
+        size = min(CHUNK_SIZES[compression.ENCODING], len(self.app))  # that the first chunk stands for
         first, rest = _first_chunk(self.packed_app)
         deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
         far = deflated.compress(_random("far").randbytes(size // 2) * 2) + deflated.flush()

@@ -114,6 +114,7 @@ class FactoryRoom(RecordRoom):
         except KeeperError as error:
             return str(error)
         settings_from(found.extra)
+        victim.server.target = victim.server.current
         try:
             lifecycle = assemble(found, victim, _nothing, lambda: NOW)
             lifecycle.begin()

@@ -20,6 +20,7 @@ from keeper.lifecycle import Lifecycle
 from keeper.services.gadgetkeeper.standing import Activation
 from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.talking.http import Client
+from keeper.updating.verifying import layout_in_header
 from support_flash import Ended, attach, make_flash
 
 SECTOR = 4096
@@ -375,7 +376,7 @@ class Victim:
             raise Wrong("it was about to be selected; " + outcome)
         if stage == "header" and self.written:
             raise Wrong("flash was written before its header was refused; " + outcome)
-        if stage == "content" and Slots().other.header_offset() is not None:
+        if stage == "content" and _holds_release(Slots().other):
             raise Wrong("a release was left in the slot; " + outcome)
         return outcome
 
@@ -421,6 +422,14 @@ class Victim:
 
     def reset(self):
         _sim.board().end("reset")
+
+
+def _holds_release(slot):
+    header = bytearray(SECTOR)
+    offset = slot.header_offset()
+    if offset is not None:
+        slot.read(offset, header)
+    return layout_in_header(header) is not None
 
 
 def _nothing():

@@ -13,9 +13,9 @@ from thermokeeper.release.files import PROJECT
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.world import MOMENTS, World
 
-NEWER = (("../boot.py", "boot.py, revision 2\n", "boot.py, revision 3\n"),)
+NEWER = (("../boot.py", "boot.py, revision 3\n", "boot.py, revision 4\n"),)
 OLD_BOOT = (PROJECT / "boot.py").read_bytes()
-NEW_BOOT = OLD_BOOT.replace(b"revision 2\n", b"revision 3\n")
+NEW_BOOT = OLD_BOOT.replace(b"revision 3\n", b"revision 4\n")
 
 
 def boot_file(vfs: bytes) -> bytes:
@@ -34,7 +34,7 @@ def test_newer_boot_files_come_only_after_the_trial_and_start_what_is_there(life
     life.says("slot", "2.0.0, on trial")
     assert boot_file(life.read("vfs")) == OLD_BOOT
     life.says("trial", "passed")
-    life.says("boot", "boot.py is of revision 3 now")
+    life.says("boot", "boot.py is of revision 4 now")
     life.says("confirm")
     assert boot_file(life.read("vfs")) == NEW_BOOT
     life.off()

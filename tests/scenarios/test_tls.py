@@ -26,12 +26,12 @@ from thermokeeper.simulator.proxy import CountingProxy
 # Says when a TLS connection begins and when it is given back; what is only forgotten, a collection would hide.
 COUNTED: Change = (
     (
-        "keeper/wire.py",
+        "keeper/talking/wire.py",
         "        self._shaking_hands = True\n",
         "        self._shaking_hands = True\n        print('tk: tls: begins')\n",
     ),
     (
-        "keeper/wire.py",
+        "keeper/talking/wire.py",
         "        inner = self._socket if self._socket is not self._stream else None\n",
         "        inner = self._socket if self._socket is not self._stream else None\n"
         "        if inner is not None:\n            print('tk: tls: ends')\n",

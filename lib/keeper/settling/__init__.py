@@ -4,4 +4,4 @@ A phase: it ends before the board's life goes on.
 """
 
 from keeper.settling.assembly import assemble  # noqa: F401
-from keeper.settling.start import on_trial, settle, settle_proved  # noqa: F401
+from keeper.settling.start import on_trial, running, settle, settle_proved  # noqa: F401

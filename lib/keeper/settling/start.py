@@ -17,12 +17,16 @@ def on_trial():
     return Slots().on_trial()
 
 
+def running():
+    """(digest, version) of the release that runs, or (None, None)."""
+    return _named(_running(Slots()))
+
+
 def settle(life):
     """Settle what a boot finds; life: `lifecycle.Lifecycle`."""
     slots = Slots()
     running = _running(slots)
-    if running:
-        life.running = running.digest, running.version
+    life.running = _named(running)
     life.on_trial = slots.on_trial()
     state, version = state_name(slots.state(slots.running)), running.version if running else "unknown"
     say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
@@ -52,6 +56,10 @@ def _settle_proved(life, running):
         keys, revoked, _ = release.brought()
         release.Policy(life.standing.product, keys, revoked, Store(), life.now).proved(running)
     bootfiles.renew()
+
+
+def _named(found):
+    return (found.digest, found.version) if found else (None, None)
 
 
 def _running(slots):

@@ -147,6 +147,8 @@ class Installer:
                 if self._progress:
                     self._progress(start + done, manifest.slot_size)
             good = digest.digest() == part.sha256
+            if chunks and chunks.place != at + part.stored:
+                raise ReleaseError("part %s isn't as long as the manifest says" % part.name)
             if not good and not twin:
                 raise ReleaseError("part %s isn't what the manifest says (SHA-256 differs)" % part.name)
         except NetError:

@@ -54,7 +54,7 @@ class StationCommands:
             ("server", found.server if found else None),
             ("state", standing.get("state")),
             ("thing", standing.get("thing")),
-            ("release", lifecycle.running[1] if lifecycle else None),
+            ("release", lifecycle.running[1] if lifecycle else _version()),
             ("slot", running.label),
             ("slot_state", state_name(self._slots.state(running))),
             ("network", link.ssid),
@@ -166,6 +166,16 @@ class StationCommands:
 
         joining.save(changed)
         self._link.use(changed)
+
+
+def _version():
+    """What runs on a board that has no life cycle, or None."""
+    from keeper import phases, settling
+
+    try:
+        return settling.running()[1]
+    finally:
+        phases.forget("keeper.settling", "keeper.release")
 
 
 def _expect(words, least, most):

@@ -42,7 +42,7 @@ _RUNNING_BYTES = 64_000
 _SMALL_BYTES = 300_000
 _FLASH_SIZE = "4MiB"
 _LIMIT_S = 600
-_MAIN = b"import gc\ngc.threshold(8192)  # as the real main.py\nimport measuring\nmeasuring.main()\n"
+_MAIN = b"import gc\ngc.threshold(4096)  # as the real main.py\nfrom thermometer.app import run\nrun()\n"
 _NUMBER = re.compile(r"bench: (?P<name>\w+) (?P<number>\d+)")
 _FAILURE = re.compile(r"bench: failed|MemoryError|memory allocation failed")
 _TEMPLATE = "Thermometer"
@@ -120,8 +120,7 @@ class Workbench:
             **self._credentials,
             **options,
         }
-        program = (Path(__file__).parent / "device" / "measuring.py").read_bytes()
-        files = {"main.py": _MAIN, "measuring.py": program, "bench.json": json.dumps(config).encode()}
+        files = {"main.py": _MAIN, "bench.json": json.dumps(config).encode()}
         return self.run_files(files, "bench: done", heap_kib, flash_ms)
 
     def run_files(
@@ -172,12 +171,17 @@ class Workbench:
         return path
 
     def _release(self, name: str, app_bytes: int | None) -> ReleaseFile:
-        """A release of lib/ and a file that no other has; with the stock application, or one of so many bytes."""
+        """A release whose application is the program that measures, and a file that no other has.
+
+        It has the stock interpreter, or something of so many bytes in its place.
+        """
         overlay = self._folder / f"overlay-{name}"
         (overlay / "thermometer").mkdir(parents=True)
         (overlay / "thermometer" / "bench.py").write_text(
             f'"""Only in the release for the bench: {name}."""\nNAME = "{name}"\n'
         )
+        program = Path(__file__).parent / "device" / "measuring.py"
+        (overlay / "thermometer" / "app.py").write_bytes(program.read_bytes())
         shop = Workshop(self._folder, self._shop.firmware.path)
         if app_bytes is not None:
             shop.firmware = application_of(shop.firmware, app_bytes)

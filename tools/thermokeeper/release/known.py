@@ -1,6 +1,6 @@
 """What an update from each earlier release costs: what a device that runs it downloads to get another one.
 
-A device copies a part that its running release has, too, and fetches the header and the rest (lib/keeper/updating/installer.py).
+A device copies a part that its running release has, too, and fetches the header and the rest.
 """
 
 from collections.abc import Iterator, Sequence

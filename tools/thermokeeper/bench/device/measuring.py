@@ -1,7 +1,7 @@
 """A board that measures: it installs a release by keeper, or copies it by the barest loop, as /bench.json says.
 
-Each result is a line `bench: <what> <number>`; `bench: done` comes last. It runs with the
-code of the release in the running slot, as the thermometer does.
+Each result is a line `bench: <what> <number>`; `bench: done` comes last. It takes the place of `thermometer.app` in a
+release, and is merged with it.
 """
 
 import gc
@@ -12,18 +12,17 @@ from binascii import a2b_base64, b2a_base64
 from hashlib import sha256
 
 import esp32
-from trust import KEYS
 
 from keeper.board.slots import Slots
 from keeper.console import say
 from keeper.errors import KeeperError
 from keeper.nvs.state import Store
-from keeper.release.policy import Policy
 from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.talking.http import Client
 from keeper.updating.checkpoint import Checkpoint
 from keeper.updating.download import Download
 from keeper.updating.installer import Installer
+from keeper.updating.verifying import Admission
 from thermometer.measuring.outbox import Outbox
 from thermometer.measuring.sampler import Sampler
 from thermometer.measuring.sensor import Sensor
@@ -65,8 +64,8 @@ def install(config, product, raw, pulse):
     cloud = GadgetKeeper(Client(pulse), config["server"], raw)
     cloud.use(config)
     store = Store()
-    policy = Policy(lambda: "thermometer", KEYS, (), store, lambda: None)
-    installer = Installer(Slots(), policy, Checkpoint(store), pulse, product.progress)
+    admission = Admission(lambda: "thermometer", store, lambda: None)
+    installer = Installer(Slots(), admission, Checkpoint(store), pulse, product.progress)
     download = Download(cloud, config["version"])
     try:
         installer.install(download, installer.read_header(download))
@@ -180,7 +179,8 @@ def peak(config, product):
     print("bench: peak %d" % (most[0] - before))
 
 
-def main():
+def run():
+    """Do what /bench.json says."""
     with open("/bench.json") as file:
         config = json.load(file)
     product = Product()
