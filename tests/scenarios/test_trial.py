@@ -46,7 +46,7 @@ def test_a_release_that_ends_at_its_start_is_left(life, fault):
 def test_a_release_that_hangs_is_left_by_the_watchdog(life):
     ready(life)
     life.publish("2.0.0", HANGS + quicker(life.runtime, watchdog=6000))
-    life.says("slot", "2.0.0, on trial")
+    life.says("reset", "2.0.0")
     life.suffers("watchdog")
     is_back_and_takes_another(life, "2.0.0")
 

@@ -26,12 +26,9 @@ except OSError as error:
 #: run
 import binascii
 
-from keeper.factory import identity
-from keeper.board.slots import Slots
+from thermometer import app
 
 print("release:", len(binascii.hexlify(running_release)))
-print("slot:", Slots().running.label, Slots().running.header_offset() > 0, Slots().on_trial())
-print("serial:", identity.read().serial)
+print("application:", app.__file__, callable(app.run))
 #: prints ^release: 64$
-#: prints ^slot: ota_[01] True False$
-#: prints ^serial: [\w.-]+$
+#: prints ^application: /release/thermometer/app.mpy True$
