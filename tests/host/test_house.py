@@ -78,7 +78,7 @@ ENTERS = {
         *{"keeper", "keeper.board", "keeper.factory", "keeper.settling", "keeper.typing"},
         *{"thermometer.asking", "thermometer.joining", "thermometer.settling", "thermometer.typing"},
     },
-    "thermometer.typing": {"thermometer.joining"},
+    "thermometer.typing": {"keeper", "keeper.settling", "thermometer.joining"},
 }
 
 # the only places where hardware is reached

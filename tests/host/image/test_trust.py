@@ -55,7 +55,7 @@ def test_the_ca_goes_into_the_factory_record_as_text_that_a_device_takes(
     build(product, tmp_path / "f.bin", "--ca", tmp_path / "ca.pem")
     data = (tmp_path / "f.bin").read_bytes()
     assert identity.parse(data[FACTORY : FACTORY + 4096]).extra["ca"] == authorities.pem(*found).decode()
-    lib = Path(identity.__file__).resolve().parents[1]
+    lib = Path(identity.__file__).resolve().parents[2]
     done = subprocess.run(
         [Path(sys.executable).with_name("micropython"), "-c", LOAD, "f.bin", str(FACTORY)],
         cwd=tmp_path,

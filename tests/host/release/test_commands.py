@@ -50,7 +50,7 @@ def test_a_changed_lib_changes_the_file_system_and_leaves_the_app(product: Path,
 def test_micropython_mounts_the_file_system_read_only_and_imports_from_it(
     product: Path, tmp_path: Path, source: bool
 ) -> None:
-    more = ["--trust", product / "key.pub.pem", *(["--source"] if source else [])]
+    more = ["--trust", product / "key.pub.pem", "--source" if source else "--no-merge"]
     build(product, tmp_path / "r.tkr", *more)
     found = read_release(tmp_path / "r.tkr")
     offset = release.HEADER_SIZE + found.manifest.app.size
@@ -230,7 +230,7 @@ def test_other_wrong_input_is_refused_with_the_reason(product: Path, tmp_path: P
         ((*trust, "--version", "a b"), {}, "version"),
         (trust, {"lib": tmp_path / "nothing"}, "isn't a folder"),
         (trust, {"lib": tmp_path}, "no package keeper"),
-        (trust, {"lib": tmp_path / "bad"}, "keeper/__init__.py doesn't compile"),
+        (trust, {"lib": tmp_path / "bad"}, "keeper/__init__.py doesn't compile: line 1"),
         (trust, {"app": product / "signed.tkr"}, "is a release file"),
         (trust, {"app": tmp_path}, "is a folder"),
         (trust, {"app": tmp_path / "none"}, "isn't there"),

@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import images
-from keeper import image, release
+from keeper import release
+from keeper.board import image
+from keeper.errors import ReleaseError
+from keeper.release import header
 from release_support import CREATED, tool
 from thermokeeper.errors import ToolError
 from thermokeeper.image.describe import describe, slot_release
@@ -85,8 +88,8 @@ def test_a_device_of_the_first_format_refuses_it_on_the_header(
     product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(product, tmp_path / "secure.tkr", SIGNED)
-    monkeypatch.setattr(release, "FORMAT", 1)
-    with pytest.raises(release.ReleaseError, match=r"has format 2, newer than this program knows \(1\)"):
+    monkeypatch.setattr(header, "FORMAT", 1)
+    with pytest.raises(ReleaseError, match=r"has format 2, newer than this program knows \(1\)"):
         release.parse((tmp_path / "secure.tkr").read_bytes()[:4096])
 
 

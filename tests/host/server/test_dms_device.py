@@ -1,5 +1,7 @@
 """The device's own code against the server: from a token to readings, through each of the device's calls."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -7,9 +9,11 @@ from typing import Any
 import pytest
 
 import cpython_streams  # noqa: F401
-from keeper import services as clouds
+from fake_device import kept_loaded
 from keeper.errors import CloudError
 from keeper.factory.identity import checked
+from keeper.services.gecko_dms.joining import provisioning
+from keeper.settling.assembly import join
 from keeper.talking.http import Client
 from thermokeeper.server.client import OwnerClient
 
@@ -17,7 +21,9 @@ FIRMWARE = bytes(range(256)) * 40
 
 
 class Memory:
-    """In place of `keeper.state.Store`."""
+    """In place of `keeper.nvs.state.Store`."""
+
+    now: Memory
 
     def __init__(self) -> None:
         self.records: dict[str, Any] = {}
@@ -32,6 +38,14 @@ class Memory:
         self.records.pop(name, None)
 
 
+@pytest.fixture(autouse=True)
+def _memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What phases load stays, and with it what stands in place of NVS."""
+    monkeypatch.setattr(provisioning, "Store", lambda: Memory.now)
+    with kept_loaded():
+        yield
+
+
 @pytest.fixture
 def owner(shop) -> Iterator[OwnerClient]:
     account = shop.owner()
@@ -44,7 +58,8 @@ def _device(shop, store: Memory, **members: Any) -> Any:
     """(driver, standing) after a boot."""
     fields = {"serial": f"SN-{shop.tag}", "product": shop.tag, "service": "gecko_dms", "server": shop.server.url}
     found = checked({**fields, "plain_http": True, **members})
-    cloud, standing = clouds.join(found, Client(lambda: None), store, "Bob")
+    Memory.now = store
+    cloud, standing = join(found, Client(lambda: None), "Bob")
     standing.recall()
     return cloud, standing
 
@@ -108,7 +123,7 @@ def test_a_credential_that_a_later_answer_replaced_is_replaced_by_the_device(sho
     token = shop.vendor.create_dms_token().token
     store = Memory()
     cloud, standing = _device(shop, store, token=token)
-    standing._keep(credential=cloud.provision(token, standing.describe()["uuid"]), acked=False)
+    provisioning._keep(standing, credential=cloud.provision(token, standing.describe()["uuid"]), acked=False)
     cloud.provision(token, standing.describe()["uuid"])
     cloud, standing = _device(shop, store, token=token)
     assert standing.get_provision_status() == 2

@@ -16,6 +16,7 @@ from keeper.release import key_id
 from thermokeeper.errors import ToolError
 from thermokeeper.release.files import PROJECT, read_bytes
 from thermokeeper.release.merging import pack_modules
+from thermokeeper.release.merging.text import SourceError
 from thermokeeper.release.tracing import SourceMap
 
 APPLICATION_LIST = PROJECT / "firmware" / "application.json"
@@ -37,6 +38,8 @@ def merged_files(lib: Path, packages: list[str] | None = None) -> tuple[dict[str
     """The same with the modules of each folder merged into one, and the map that leads from there back."""
     try:
         files, source_map = pack_modules(_gathered(lib, packages))
+    except SourceError:
+        raise
     except ToolError as error:
         raise ToolError(f"{error} (or build with --no-merge, at the cost of memory on the board)") from None
     return _compiled(files), source_map

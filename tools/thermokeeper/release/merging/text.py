@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from thermokeeper.errors import ToolError
 
 
+class SourceError(ToolError):
+    """The file isn't Python, merged or not."""
+
+
 @dataclass(frozen=True, order=True)
 class Span:
     """From the first byte to the one after the last; lines count from 1, columns from 0 and in bytes, as in `ast`."""
@@ -46,10 +50,11 @@ class Source:
             self.tree = ast.parse(text, path)
             self._words = _words(text)
         except UnicodeDecodeError:
-            raise ToolError(f"{path} isn't UTF-8") from None
+            raise SourceError(f"{path} isn't UTF-8") from None
         except (SyntaxError, ValueError, tokenize.TokenError) as error:
             line = getattr(error, "lineno", None)
-            raise ToolError(f"{path} doesn't parse: {error}" if line is None else f"{path}:{line}: {error}") from None
+            reason = getattr(error, "msg", None) or str(error)
+            raise SourceError(f"{path} doesn't compile: {f'line {line}: ' if line else ''}{reason}") from None
         self.lines = [line.encode() for line in text.split("\n")[:-1]]
         self._changes: dict[Span, str] = {}
 
