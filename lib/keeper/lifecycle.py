@@ -158,15 +158,28 @@ class Lifecycle:
             self._end()
 
     def _update(self, target):
-        from keeper import updating
-
+        """Install the target and reset into it; returns (False) if it is what runs already."""
         try:
-            return updating.update(self, target)
+            admitted = self._admit(target)
+            if not admitted:
+                return False
+            from keeper import updating
+
+            updating.update(self, target, admitted)
+            return True
         except ReleaseError:
             self._refusals = self._refusals + 1 if target.id == self._refused_id else 1
             self._refused_id = target.id
             self._refused_ms = time.ticks_ms()
             raise
+        finally:
+            self._end()
+
+    def _admit(self, target):
+        from keeper import admitting
+
+        try:
+            return admitting.admit(self, target)
         finally:
             self._end()
 

@@ -14,6 +14,7 @@ handles = {}
 
 # All of keeper that isn't needed all the time; the services' own parts are named by their services.
 _KEEPERS = (
+    "keeper.admitting",
     "keeper.board",
     "keeper.changing",
     "keeper.factory",

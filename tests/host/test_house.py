@@ -27,6 +27,7 @@ RESIDENT = {
 # folder: other folders whose modules it imports as it is loaded. What a phase has here is in memory while it lasts.
 LOADED_WITH: dict[str, set[str]] = {
     "keeper": set(),
+    "keeper.admitting": {"keeper", "keeper.board", "keeper.nvs", "keeper.release"},
     "keeper.board": {"keeper"},
     "keeper.changing": {"keeper", "keeper.board", "keeper.nvs", "keeper.remembering"},
     "keeper.factory": {"keeper", "keeper.talking"},
@@ -51,7 +52,7 @@ LOADED_WITH: dict[str, set[str]] = {
     "keeper.talking": {"keeper"},
     "keeper.trusting": {"keeper", "keeper.factory"},
     "keeper.typing": {"keeper"},
-    "keeper.updating": {"keeper", "keeper.board", "keeper.nvs"},
+    "keeper.updating": {"keeper", "keeper.board"},
     "thermometer": {"keeper", "thermometer.measuring", "thermometer.station"},
     "thermometer.asking": set(),
     "thermometer.joining": {"keeper", "keeper.nvs"},
@@ -63,7 +64,7 @@ LOADED_WITH: dict[str, set[str]] = {
 }
 # folder: phases that it enters, by imports inside functions
 ENTERS = {
-    "keeper": {"keeper.changing", "keeper.settling", "keeper.updating"},
+    "keeper": {"keeper.admitting", "keeper.changing", "keeper.settling", "keeper.updating"},
     "keeper.changing": {"keeper.settling"},
     "keeper.services.gadgetkeeper": {"keeper.services.gadgetkeeper.changing", "keeper.services.gadgetkeeper.joining"},
     "keeper.services.gadgetkeeper.changing": {"keeper.services.streaming"},
@@ -72,7 +73,7 @@ ENTERS = {
     "keeper.services.streaming": {"keeper.services.text"},
     "keeper.settling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
     "keeper.talking": {"keeper.trusting"},
-    "keeper.updating": {"keeper.release", "keeper.remembering"},
+    "keeper.updating": {"keeper.nvs", "keeper.remembering"},
     "thermometer": {"thermometer.proving"},
     "thermometer.station": {
         *{"keeper", "keeper.board", "keeper.factory", "keeper.settling", "keeper.typing"},

@@ -28,6 +28,8 @@ RELEASE, INSTALLER, POLICY = (
     "lib/keeper/release/policy.py",
 )
 
+ADMISSION = "lib/keeper/admitting/admission.py"
+
 MUTATIONS = (
     _one(
         "the padding behind the manifest isn't signed",
@@ -63,9 +65,9 @@ MUTATIONS = (
     ),
     _one(
         "the slot is erased before the header is decided on",
-        INSTALLER,
-        "        manifest = self._policy.admit(",
-        "        self._slots.other.erase(0)\n        manifest = self._policy.admit(",
+        ADMISSION,
+        "    manifest = policy.admit(",
+        "    slots.other.erase(0)\n    manifest = policy.admit(",
         "manifest/chip",
     ),
     Mutation(
@@ -87,8 +89,9 @@ MUTATIONS = (
     _one(
         "the header is written first",
         INSTALLER,
-        "        have = self.layout_in(self._slots.running)\n",
-        "        have = self.layout_in(self._slots.running)\n        self._write_header(manifest)\n",
+        "        first, size, place = self._begin(download, manifest)\n",
+        "        first, size, place = self._begin(download, manifest)\n"
+        "        self._write_header(download, manifest)\n",
         "swap/fs/",
     ),
     _one(
@@ -121,8 +124,8 @@ MUTATIONS = (
     ),
     _one(
         "a size that the server tells isn't compared",
-        "lib/keeper/updating/download.py",
-        "told not in (None, size)",
+        ADMISSION,
+        "size not in (None, manifest.file_size)",
         "False",
         "length/+1/whole",
     ),

@@ -16,6 +16,7 @@ from fake_flash import sealed_record
 from keeper.board.layout import Layout
 from keeper.errors import KeeperError, ReleaseError
 from keeper.factory.identity import checked, parse
+from keeper.nvs import state
 from keeper.nvs.state import RECORD_LIMIT
 from keeper.release import Manifest
 from keeper.release.policy import Policy
@@ -112,14 +113,20 @@ def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial:
 @given(record("digest", "part", "size", "at"))
 @settings(max_examples=120)
 def test_a_checkpoint_is_a_possible_one_or_none(content: Any) -> None:
-    checkpoint = Checkpoint(FakeStore(content))
+    store = FakeStore(content)
+    with kept_loaded(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "Store", lambda: store)
+        _goes_on(Checkpoint())
+
+
+def _goes_on(checkpoint: Checkpoint) -> None:
     found = checkpoint.recall(OTHER)
     if found and is_possible(found, LAYOUT):
         number, size, place = found
         assert 0 <= number < 2 and 0 <= size <= LAYOUT.parts[number].size and 4096 <= place <= LAYOUT.file_size
         checkpoint.reach(number, size, place, True)
     checkpoint.start(OTHER, 4096)
-    assert Checkpoint(checkpoint._store).recall(OTHER) == (0, 0, 4096)
+    assert Checkpoint().recall(OTHER) == (0, 0, 4096)
 
 
 @given(record("security", "floors", "rest", "revoked"))

@@ -13,14 +13,13 @@ import esp32
 import keeper.talking.http
 from fake_device import brought, clock_of, kept_loaded
 from fake_flash import OTADATA, SLOT_SIZE, SLOTS, VALID, boot, identity, otadata
-from keeper import lifecycle, phases
+from keeper import lifecycle, phases, release
 from keeper.board.slots import Slots
 from keeper.errors import KeeperError
 from keeper.lifecycle import Lifecycle
 from keeper.services.gadgetkeeper.standing import Activation
 from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.talking.http import Client
-from keeper.updating.verifying import layout_in_header
 from support_flash import Ended, attach, make_flash
 
 SECTOR = 4096
@@ -429,7 +428,10 @@ def _holds_release(slot):
     offset = slot.header_offset()
     if offset is not None:
         slot.read(offset, header)
-    return layout_in_header(header) is not None
+    try:
+        return release.parse(header) is not None
+    except KeeperError:
+        return False
 
 
 def _nothing():

@@ -30,12 +30,12 @@ _WRITES_ON_TRIAL: Change = (
 _HEADER_FIRST: tuple[Change, ...] = (
     (
         "keeper/updating/installer.py",
-        "        have = self.layout_in(",
-        "        self._write_header(manifest)\n        have = self.layout_in(",
+        "        first, size, place = self._begin(",
+        "        self._write_header(download, manifest)\n        first, size, place = self._begin(",
     ),
     (
         "keeper/updating/installer.py",
-        "        self._write_header(manifest)\n        self._checkpoint.clear()",
+        "        self._write_header(download, manifest)\n        self._checkpoint.clear()",
         "        self._checkpoint.clear()",
     ),
 )
@@ -83,8 +83,8 @@ _KEEPS_VERDICT: Change = ("keeper/updating/transaction.py", "    slots.forget_ve
 _EXPECTS_LATE: tuple[Change, ...] = (
     (
         "keeper/updating/transaction.py",
-        "    Ledger(store, *life.running).expect(target.id, manifest)\n    slots.select()\n",
-        "    slots.select()\n    Ledger(store, *life.running).expect(target.id, manifest)\n",
+        "    Ledger(Store(), *life.running).expect(target.id, manifest)\n    slots.select()\n",
+        "    slots.select()\n    Ledger(Store(), *life.running).expect(target.id, manifest)\n",
     ),
 )
 _NO_SETTLING: Change = (

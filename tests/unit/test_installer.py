@@ -3,14 +3,16 @@
 import gc
 import hashlib
 
+from fake_device import brought
 from fake_flash import PENDING, SLOT_SIZE, SLOTS, VALID, boot, flash_bytes, otadata, slot_content
 from fakes import Stream
 from images import application, image, partition_table
 from keeper import release
+from keeper.admitting import admit
+from keeper.board.layout import Layout
 from keeper.board.slots import Slots
 from keeper.errors import NetError, ReleaseError, SlotError
-from keeper.nvs.state import Store
-from keeper.release.policy import Policy
+from keeper.services.version import Version
 from keeper.updating.checkpoint import Checkpoint
 from keeper.updating.download import Download
 from keeper.updating.installer import Installer
@@ -50,20 +52,57 @@ class _OneFile:
         return stream
 
 
-def _download(data, short_by=0, size=None, resumable=False):
-    return Download(_OneFile(data, short_by, size, resumable), "v1")
+class _Life:
+    """What `admit` asks of a life cycle."""
+
+    running = None, None
+
+    def __init__(self, cloud):
+        self.cloud = cloud
+        self.standing = self
+
+    def product(self):
+        return "thermometer"
+
+    def now(self):
+        return None
 
 
-def _installer(pulse=None, progress=None, keys=None):
-    store = Store()
-    policy = Policy(lambda: "thermometer", KEYS if keys is None else keys, (), store, lambda: None)
-    return Installer(Slots(), policy, Checkpoint(store), pulse or (lambda: None), progress)
+def _admit(cloud, keys=None):
+    with brought(KEYS if keys is None else keys):
+        return admit(_Life(cloud), Version("v1", "1", "", None))
+
+
+def _installer(pulse=None, progress=None):
+    return Installer(Slots(), Checkpoint(), pulse or (lambda: None), progress)
+
+
+def _install_from(cloud, admitted, installer):
+    wanted, running, etag, resumable = admitted
+    manifest = Layout(*wanted)
+    download = Download(cloud, "v1", manifest.file_size, etag, resumable)
+    try:
+        installer.install(download, manifest, Layout(*running) if running else None)
+    finally:
+        download.close()
 
 
 def _install(data, short_by=0, size=None, resumable=False, installer=None):
-    installer = installer or _installer()
-    download = _download(data, short_by, size, resumable)
-    installer.install(download, installer.read_header(download))
+    cloud = _OneFile(data, short_by, size, resumable)
+    _install_from(cloud, _admit(cloud), installer or _installer())
+
+
+def _release_in(slot):
+    """The manifest in a slot, or None."""
+    found = bytearray(4096)
+    offset = slot.header_offset()
+    if offset is None:
+        return None
+    slot.read(offset, found)
+    try:
+        return release.parse(found)
+    except ReleaseError:
+        return None
 
 
 def _in_slots(lines):
@@ -73,26 +112,25 @@ def _in_slots(lines):
 
 def _refused_before_anything_is_erased(data, reason, error=ReleaseError, size=None, keys=None):
     with board(PARTS) as sim:
-        installer = _installer(keys=keys)
-        before = sim.operations
+        lines = []
+        sim.tell = lines.append
         with raises(error, reason):
-            installer.read_header(_download(data, size=size))
-        assert sim.operations == before
+            _admit(_OneFile(data, size=size), keys)
+        assert _in_slots(lines) == []
 
 
 def _refused_and_no_release_left(data, error, reason, short_by=0):
     """`data` need not be signed: that is decided before the part that is tested here."""
     for resumable in (False, True):
         with board(PARTS) as sim:
-            installer = _installer()
             before = sim.operations
-            download = _download(data, short_by, None, resumable)
-            download.seek(4096, memoryview(bytearray(4096)))
+            cloud = _OneFile(data, short_by, None, resumable)
+            admitted = release.parse(data[:4096]).plain(), _release_in(Slots().running).plain(), None, resumable
             with raises(error, reason):
-                installer.install(download, release.parse(data[:4096]))
+                _install_from(cloud, admitted, _installer())
             assert sim.operations > before
-            assert installer.layout_in(Slots().other) is None
-            assert installer.layout_in(Slots().running).version == "0.9.0"
+            assert _release_in(Slots().other) is None
+            assert _release_in(Slots().running).version == "0.9.0"
             assert flash_bytes(sim.path, SLOTS["ota_0"], len(OLD)) == OLD
             assert boot(sim.path) == "ota_0"
 
@@ -107,7 +145,7 @@ def test_a_release_lies_in_the_slot_byte_for_byte_and_boots():
             installer = _installer()
             _install(FILE, size=len(FILE), installer=installer)
             assert flash_bytes(sim.path, SLOTS["ota_1"], len(CONTENT)) == CONTENT
-            assert installer.layout_in(Slots().other).version == "1.0.0"
+            assert _release_in(Slots().other).version == "1.0.0"
             assert boot(sim.path) == "ota_0", "nothing is selected yet"
             Slots().select()
             assert boot(sim.path) == "ota_1"
@@ -122,11 +160,10 @@ def test_nothing_behind_the_release_is_written():
 
 def test_the_manifest_in_a_slot_is_read_and_only_a_whole_one():
     with board([("ota_0", OLD), ("ota_1", OLD_APP)]):
-        installer = _installer()
-        assert installer.layout_in(Slots().running).digest == _hash(OLD[len(OLD) - 8192 : -4096])
-        assert installer.layout_in(Slots().other) is None
+        assert _release_in(Slots().running).digest == _hash(OLD[len(OLD) - 8192 : -4096])
+        assert _release_in(Slots().other) is None
     with board([("ota_0", OLD)]):
-        assert _installer().layout_in(Slots().other) is None
+        assert _release_in(Slots().other) is None
 
 
 def _hash(data):
@@ -176,11 +213,11 @@ def test_what_is_no_release_is_refused():
 
 def test_on_trial_nothing_is_written():
     with board([("ota_0", OLD), ("ota_1", OTHER)] + otadata((1, VALID), (2, PENDING)), "ota_1") as sim:
-        installer = _installer()
-        before = sim.operations
+        lines = []
+        sim.tell = lines.append
         with raises(SlotError, "the only way back"):
-            _install(FILE, installer=installer)
-        assert sim.operations == before
+            _install(FILE)
+        assert _in_slots(lines) == []
 
 
 def test_a_part_with_a_wrong_hash_makes_no_release():
@@ -287,7 +324,7 @@ def test_an_older_release_s_header_goes_before_what_was_begun_is_gone_on_with():
                     written += max(len(_in_slots(lines)) - 1, 0)
                 attach(sim.path)
                 assert written >= 2
-                assert _installer().layout_in(Slots().other) is None, (number, resumable)
+                assert _release_in(Slots().other) is None, (number, resumable)
 
 
 def test_a_power_cut_anywhere_leaves_the_whole_release_or_none():
@@ -307,7 +344,7 @@ def test_a_power_cut_anywhere_leaves_the_whole_release_or_none():
                     _install(FILE, resumable=resumable)
                 assert boot(sim.path) == "ota_0"
                 attach(sim.path)
-                found = _installer().layout_in(Slots().other)
+                found = _release_in(Slots().other)
                 whole = found is not None and found.digest == _hash(HEADER)
                 assert whole == (number >= last), (number, last)
                 # and what is left of any cut is no obstacle
@@ -387,10 +424,11 @@ def _peak_heap(path):
     with board([("ota_0", OLD)]):
         gc.collect()
         before = gc.mem_alloc()
-        download = Download(_FileCloud(path), "v1")
-        installer = _installer(measure)
-        installer.install(download, installer.read_header(download))
-        download.close()
+        cloud = _FileCloud(path)
+        admitted = _admit(cloud)
+        gc.collect()
+        before = gc.mem_alloc()
+        _install_from(cloud, admitted, _installer(measure))
     return peak[0] - before
 
 

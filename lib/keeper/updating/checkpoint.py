@@ -6,22 +6,22 @@ It is written every `STEP_SIZE` bytes, not for every block: NVS pages wear.
 """
 
 from keeper.board.layout import BLOCK_SIZE, HEADER_SIZE
+from keeper.phases import forget
 from keeper.updating.inflate import CHUNK_SIZES
 
 STEP_SIZE = 256 * 1024
 
 
 class Checkpoint:
-    """The record over a `state.Store`."""
+    """The record. The code for NVS is in memory only while it is read or written: that is seldom."""
 
-    def __init__(self, store):
-        self._store = store
+    def __init__(self):
         self._record = None
         self._kept = 0  # bytes of the part when the record was last written
 
     def recall(self, digest):
         """(part, size, at) of an unfinished installation of this release, or None."""
-        found = self._store.load("resume")
+        found = _in_store("load", "resume")
         if not isinstance(found, dict) or found.get("digest") != digest:
             return None
         place = (found.get("part"), found.get("size"), found.get("at"))
@@ -36,7 +36,7 @@ class Checkpoint:
         """Begin with a release: what another one left in the slot isn't its own."""
         self._record = {"digest": digest, "part": 0, "size": 0, "at": at}
         self._kept = 0
-        self._store.save("resume", self._record)
+        _in_store("save", "resume", self._record)
 
     def reach(self, part, size, at, now=False):
         """So much of a part is in flash; written if it is worth it, or `now`."""
@@ -47,13 +47,23 @@ class Checkpoint:
         record["size"] = size
         record["at"] = at
         if now or size - self._kept >= STEP_SIZE or size < self._kept:
-            self._store.save("resume", record)
+            _in_store("save", "resume", record)
             self._kept = size
 
     def clear(self):
         """Forget it: the installation is complete, or what it left is not what it should be."""
         self._record = None
-        self._store.erase("resume")
+        _in_store("erase", "resume")
+
+
+def _in_store(verb, *what):
+    from keeper.nvs.state import Store
+
+    store = Store()
+    try:
+        return {"load": store.load, "save": store.save, "erase": store.erase}[verb](*what)
+    finally:
+        forget("keeper.nvs")
 
 
 def is_possible(place, manifest):

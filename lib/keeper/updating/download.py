@@ -10,28 +10,20 @@ _SKIP_SIZE = 32 * 1024  # reading on over less than this costs less than another
 
 
 class Download:
-    """cloud: a driver of `keeper.clouds`; version_id: whose firmware."""
+    """cloud: a service's wire; version_id: whose firmware, a file of `size` bytes with this etag, or None.
 
-    def __init__(self, cloud, version_id):
+    resumable: whether a stream of it can start anywhere.
+    """
+
+    def __init__(self, cloud, version_id, size, etag=None, resumable=False):
+        self.resumable = resumable
         self._cloud = cloud
         self._version_id = version_id
         self._stream = None
         self._position = 0
-        self._etag = None
-        self._expected = None
-        self._one = bytearray(1)
-
-    @property
-    def resumable(self):
-        """Whether the stream that is open could have started anywhere."""
-        return self._stream is not None and self._stream.resumable
-
-    def expect(self, size):
-        """The file has to have so many bytes: ReleaseError if the server says otherwise, now or when they were read."""
-        told = self._stream.size
-        if told not in (None, size):
-            raise ReleaseError("the release has %d bytes, its manifest says %d" % (told, size))
+        self._etag = etag
         self._expected = size
+        self._one = bytearray(1)
 
     def seek(self, offset, scrap, size=None):
         """Let the next `fill` read from this offset of the file on: `size` bytes, or all that follow.
@@ -76,6 +68,10 @@ class Download:
         if before and self._etag != before and offset:
             self.close()
             raise NetError("the release on the server is another one than before: it is fetched from its start")
+        told = self._stream.size
+        if told not in (None, self._expected):
+            self.close()
+            raise ReleaseError("the release has %d bytes, its manifest says %d" % (told, self._expected))
 
 
 def _is_beyond(stream, offset):

@@ -1,11 +1,12 @@
 """Puts a release into the other slot, as one transaction: until the caller selects it, nothing has happened.
 
-Everything is decided on the signed header before a byte is erased. A part that the running slot has is copied from
-there. The parts are hashed as they arrive and once more as they lie in flash; the header, without which a slot is no
-release, is written last. An installation that was cut goes on at its checkpoint. It knows slots and releases; where
-the download comes from and what happens after it is the life cycle's.
+What is installed was admitted on its signed header before. A part that the running slot has is copied from there. The
+parts are hashed as they arrive and once more as they lie in flash; the header, without which a slot is no release, is
+fetched again and written last. An installation that was cut goes on at its checkpoint. It knows slots and how releases
+lie in them; where the download comes from and what happens after it is the life cycle's.
 """
 
+import binascii
 from hashlib import sha256
 
 from keeper.board import image
@@ -15,48 +16,34 @@ from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
 from keeper.updating.checkpoint import is_possible
 from keeper.updating.inflate import Chunks
-from keeper.updating.verifying import layout_in_header
 
 
 class Installer:
-    """slots: `slots.Slots`; policy: admits a header, as `verifying.Admission`; checkpoint: `checkpoint.Checkpoint`.
+    """slots: `slots.Slots`; checkpoint: `checkpoint.Checkpoint`.
 
     pulse: called at least once for every block. progress: called with (bytes done, bytes in all) of what goes into
     the slot, after each block.
     """
 
-    def __init__(self, slots, policy, checkpoint, pulse, progress=None):
+    def __init__(self, slots, checkpoint, pulse, progress=None):
         self._slots = slots
-        self._policy = policy
         self._checkpoint = checkpoint
         self._pulse = pulse
         self._progress = progress
-        self._head = bytearray(HEADER_SIZE)
-        self._block = bytearray(BLOCK)
-        self._view = memoryview(self._block)
+        self._view = memoryview(bytearray(BLOCK))  # the one block through which everything goes
 
-    def read_header(self, download):
-        """Read a release's header and decide on it: its Layout, or ReleaseError with the reason."""
-        download.seek(0, self._view, HEADER_SIZE)
-        download.fill(memoryview(self._head))
-        head = bytearray(image.HEADER_SIZE)
-        self._slots.running.read(0, head)
-        manifest = self._policy.admit(self._head, image.chip_of(head), self._slots.other.size)
-        download.expect(manifest.file_size)
-        return manifest
+    def install(self, download, manifest, have=None):
+        """Bring the parts of a release into the other slot, check them, write the header.
 
-    def install(self, download, manifest):
-        """Bring the parts whose header `read_header` has just read into the other slot, check them, write the header.
-
-        Raises NetError (the download ended or stalled; the next call goes on from there), ReleaseError (not what the
-        manifest says), SlotError (flash). After it returns, `Slots.select` makes the release the next to boot.
+        manifest: the release's Layout; have: that of the one that runs, or None. Raises NetError (the download ended or
+        stalled; the next call goes on from there), ReleaseError (not what the manifest says), SlotError (flash). After
+        it returns, `Slots.select` makes the release the next to boot.
         """
         self._slots.guard_write()
         if self._is_there(manifest):
             self._checkpoint.clear()  # the power went before it was
             return
         first, size, place = self._begin(download, manifest)
-        have = self.layout_in(self._slots.running)
         at = HEADER_SIZE
         try:
             for number, part in enumerate(manifest.parts):
@@ -74,24 +61,16 @@ class Installer:
             if not self._in_flash(manifest, part):
                 self._checkpoint.clear()
                 raise SlotError("%s doesn't hold what was written: its flash is worn" % self._slots.other.label)
-        self._write_header(manifest)
+        self._write_header(download, manifest)
         self._checkpoint.clear()
-
-    def layout_in(self, slot):
-        """Layout of the release in a slot, or None without one."""
-        offset = slot.header_offset()
-        if offset is None:
-            return None
-        slot.read(offset, self._block)
-        return layout_in_header(self._block)
 
     def _is_there(self, manifest):
         """Whether an earlier installation of this very release was complete and only not selected."""
         other = self._slots.other
         if other.header_offset() != manifest.header_offset:
             return False
-        other.read(manifest.header_offset, self._block)
-        if self._block != self._head:
+        other.read(manifest.header_offset, self._view)
+        if _hex_of(self._view) != manifest.digest:
             return False
         return self._in_flash(manifest, manifest.app) and self._in_flash(manifest, manifest.fs)
 
@@ -181,12 +160,22 @@ class Installer:
         if size != manifest.app.size:
             raise ReleaseError("application image has %d bytes, its manifest says %d" % (size, manifest.app.size))
 
-    def _write_header(self, manifest):
-        other = self._slots.other
-        other.write(manifest.header_offset, self._head)
-        other.read(manifest.header_offset, self._block)
-        if self._block != self._head:
+    def _write_header(self, download, manifest):
+        """The header that was admitted isn't in memory any more: it has to be the same still."""
+        other, view = self._slots.other, self._view
+        download.seek(0, view, HEADER_SIZE)
+        download.fill(view)
+        if _hex_of(view) != manifest.digest:
+            raise ReleaseError("the release on the server isn't the one any more whose signature was checked")
+        other.write(manifest.header_offset, view)
+        other.read(manifest.header_offset, view)
+        if _hex_of(view) != manifest.digest:
             raise SlotError("%s doesn't hold what was written: its flash is worn" % other.label)
+
+
+def _hex_of(view):
+    """The digest of a header, as `Layout.digest` has it."""
+    return str(binascii.hexlify(sha256(view).digest()), "ascii")
 
 
 def _twin(have, part):

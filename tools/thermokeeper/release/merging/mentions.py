@@ -34,6 +34,9 @@ class _Mentions:
         compared = _compared_with_main(contents.source.tree)
         for use in contents.uses:
             scope = use.scope.owner(use.name)
+            if scope is not None and scope.kind == "class" and not use.binds and contents.scope.bound[use.name]:
+                # before the class binds it, it is the module's
+                raise self._refused(module, use, "the class and the module have it; rename one of them")
             if scope is None:
                 self._builtin(use, module, compared)
                 self._program.builtins[group].add(use.name)
