@@ -18,6 +18,8 @@ _KEEPERS = (
     "keeper.board",
     "keeper.changing",
     "keeper.factory",
+    "keeper.imaging",
+    "keeper.inflating",
     "keeper.nvs",
     "keeper.release",
     "keeper.remembering",

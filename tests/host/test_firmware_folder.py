@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper.board import image
+from keeper.imaging import image
 from thermokeeper.image.partitions import FLASH_SIZES
 from thermokeeper.release.application import application_files, listed_packages
 from thermokeeper.release.firmware import bootloader_offset
@@ -76,7 +76,7 @@ def test_chips_differ_by_data_only():
     for chip in CHIPS.values():
         assert chip in image.CHIPS.values()
     assert [bootloader_offset(chip) for chip in CHIPS.values()] == [0x1000, 0, 0]
-    pins = (ROOT / "lib/thermometer/station/hardware.py").read_text()
+    pins = (ROOT / "lib/thermometer/wiring/pins.py").read_text()
     for path in BOARDS:
         assert f'("{path.name.removeprefix("THERMOKEEPER_")}", ' in pins
 

@@ -27,10 +27,12 @@ RESIDENT = {
 # folder: other folders whose modules it imports as it is loaded. What a phase has here is in memory while it lasts.
 LOADED_WITH: dict[str, set[str]] = {
     "keeper": set(),
-    "keeper.admitting": {"keeper", "keeper.board", "keeper.nvs", "keeper.release"},
+    "keeper.admitting": {"keeper", "keeper.board"},
     "keeper.board": {"keeper"},
     "keeper.changing": {"keeper", "keeper.board", "keeper.nvs", "keeper.remembering"},
     "keeper.factory": {"keeper", "keeper.talking"},
+    "keeper.imaging": {"keeper"},
+    "keeper.inflating": {"keeper", "keeper.board"},
     "keeper.nvs": {"keeper", "keeper.talking"},
     "keeper.release": {"keeper", "keeper.board", "keeper.talking"},
     "keeper.remembering": {"keeper.talking"},
@@ -58,13 +60,16 @@ LOADED_WITH: dict[str, set[str]] = {
     "thermometer.joining": {"keeper", "keeper.nvs"},
     "thermometer.measuring": {"keeper", "thermometer.station"},
     "thermometer.proving": set(),
-    "thermometer.settling": set(),
+    "thermometer.settling": {"keeper", "keeper.factory", "keeper.settling"},
     "thermometer.station": {"keeper"},
     "thermometer.typing": {"keeper", "keeper.board", "keeper.nvs"},
+    "thermometer.wiring": {"thermometer.station"},
 }
 # folder: phases that it enters, by imports inside functions
 ENTERS = {
     "keeper": {"keeper.admitting", "keeper.changing", "keeper.settling", "keeper.updating"},
+    "keeper.admitting": {"keeper.imaging", "keeper.nvs", "keeper.release"},
+    "keeper.board": {"keeper.imaging"},
     "keeper.changing": {"keeper.settling"},
     "keeper.services.gadgetkeeper": {"keeper.services.gadgetkeeper.changing", "keeper.services.gadgetkeeper.joining"},
     "keeper.services.gadgetkeeper.changing": {"keeper.services.streaming"},
@@ -73,26 +78,26 @@ ENTERS = {
     "keeper.services.streaming": {"keeper.services.text"},
     "keeper.settling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
     "keeper.talking": {"keeper.trusting"},
-    "keeper.updating": {"keeper.nvs", "keeper.remembering"},
+    "keeper.updating": {"keeper.imaging", "keeper.inflating", "keeper.nvs", "keeper.remembering"},
     "thermometer": {"thermometer.proving"},
     "thermometer.station": {
-        *{"keeper", "keeper.board", "keeper.factory", "keeper.settling", "keeper.typing"},
-        *{"thermometer.asking", "thermometer.joining", "thermometer.settling", "thermometer.typing"},
+        *{"keeper", "keeper.board", "keeper.typing", "thermometer.asking", "thermometer.joining"},
+        *{"thermometer.settling", "thermometer.typing", "thermometer.wiring"},
     },
     "thermometer.typing": {"keeper", "keeper.settling", "thermometer.joining"},
 }
 
 # the only places where hardware is reached
 DOORS = {
-    "ds18x20": {"lib/thermometer/station/hardware.py"},
+    "ds18x20": {"lib/thermometer/wiring/pins.py"},
     "esp32": {
         *{"boot.py", "main.py", "lib/keeper/board/slots.py", "lib/keeper/factory/identity.py", "lib/keeper/memory.py"},
         "lib/keeper/nvs/state.py",
     },
-    "machine": {"lib/thermometer/station/hardware.py", "main.py"},
-    "network": {"lib/thermometer/station/hardware.py", "main.py"},
+    "machine": {"lib/thermometer/wiring/pins.py", "main.py"},
+    "network": {"lib/thermometer/wiring/pins.py", "main.py"},
     "ntptime": {"lib/thermometer/asking/ntp.py"},
-    "onewire": {"lib/thermometer/station/hardware.py"},
+    "onewire": {"lib/thermometer/wiring/pins.py"},
     "vfs": {"boot.py"},
 }
 
@@ -109,13 +114,13 @@ CPYTHON_METHODS = {"casefold", "fromhex", "hex", "hexdigest", "removeprefix", "r
 
 # what host tools may use of lib: modules that need no hardware
 PURE_MODULES = {
-    "keeper.board.image",
+    "keeper.board.layout",
     "keeper.errors",
     "keeper.factory.identity",
+    "keeper.imaging",
     "keeper.release",
     "keeper.services.gadgetkeeper.joining.proof",
     "keeper.services.gecko_dms.joining.record",
-    "keeper.updating.inflate",
 }
 
 MODULE_LIMIT = 200

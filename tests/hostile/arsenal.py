@@ -29,7 +29,7 @@ import images
 import releases
 from fake_flash import SLOT_SIZE, sealed_record, slot_content
 from keeper import release
-from keeper.updating.inflate import CHUNK_SIZES
+from keeper.board.layout import CHUNK_SIZES
 from thermokeeper.release import compression, filesystem, keys
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -66,8 +66,8 @@ MUTATIONS = (
     _one(
         "the slot is erased before the header is decided on",
         ADMISSION,
-        "    manifest = policy.admit(",
-        "    slots.other.erase(0)\n    manifest = policy.admit(",
+        "    return policy.admit(",
+        "    slots.other.erase(0)\n    return policy.admit(",
         "manifest/chip",
     ),
     Mutation(
@@ -131,14 +131,14 @@ MUTATIONS = (
     ),
     _one(
         "a chunk may have any length",
-        "lib/keeper/updating/inflate.py",
+        "lib/keeper/inflating/chunks.py",
         "if not 0 < length <= size:",
         "if False:",
         "packed/length",
     ),
     _one(
         "a chunk may go on behind its end",
-        "lib/keeper/updating/inflate.py",
+        "lib/keeper/inflating/chunks.py",
         "            if more:\n",
         "            if False:\n",
         "packed/one byte too many",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper import release
-from keeper.board import image
 from keeper.errors import ReleaseError
+from keeper.imaging import image
 from power.workshop import TABLE
 from thermokeeper.simulator import nvs, shimcode
 

@@ -1,8 +1,8 @@
 """What an ESP32 application image is, and what only looks like one."""
 
 import images
-from keeper.board import image
 from keeper.errors import ReleaseError
+from keeper.imaging import image
 from support import raises
 
 APP = images.application(6000)

@@ -4,12 +4,11 @@ The signature's code and its big numbers are in memory only here, and gone befor
 leave. It knows which release is acceptable; what is done about it is the update's.
 """
 
-from keeper import release
-from keeper.board import image
+from keeper.board.layout import HEADER_SIZE
 from keeper.board.slots import Slots
 from keeper.console import say
 from keeper.errors import NetError, ReleaseError
-from keeper.nvs.state import Store
+from keeper.phases import forget
 
 
 def admit(life, target):
@@ -20,14 +19,12 @@ def admit(life, target):
     ReleaseError says why a release isn't acceptable, NetError and CloudError that it can't be had.
     """
     say("update", "to %s (%s)" % (target.name, target.id))
-    slots = Slots()
-    header = bytearray(release.HEADER_SIZE)
+    header = bytearray(HEADER_SIZE)
     size, etag, resumable = _fetch(life.cloud, target.id, header)
-    keys, revoked, _ = release.brought()
-    policy = release.Policy(life.standing.product, keys, revoked, Store(), life.now)
-    head = bytearray(image.HEADER_SIZE)
-    slots.running.read(0, head)
-    manifest = policy.admit(header, image.chip_of(head), slots.other.size)
+    life.cloud.rest()
+    forget("keeper.services.streaming", "keeper.services.text")  # the header is here: its download may go
+    slots = Slots()
+    manifest = _checked(life, slots, header)
     if size not in (None, manifest.file_size):
         raise ReleaseError("the release has %d bytes, its manifest says %d" % (size, manifest.file_size))
     if manifest.digest == life.running[0]:
@@ -51,8 +48,24 @@ def _fetch(cloud, version_id, header):
         stream.close()
 
 
+def _checked(life, slots, header):
+    """The `Manifest` of an acceptable header."""
+    from keeper import release
+    from keeper.imaging import HEADER_SIZE as HEAD_SIZE
+    from keeper.imaging import chip_of
+    from keeper.nvs.state import Store
+
+    keys, revoked, _ = release.brought()
+    policy = release.Policy(life.standing.product, keys, revoked, Store(), life.now)
+    head = bytearray(HEAD_SIZE)
+    slots.running.read(0, head)
+    return policy.admit(header, chip_of(head), slots.other.size)
+
+
 def _running(slots, scrap):
     """Of the release that runs: its signature was checked when it was installed."""
+    from keeper import release
+
     offset = slots.running.header_offset()
     if offset is None:
         return None

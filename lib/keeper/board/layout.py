@@ -5,6 +5,9 @@ Pure values, made by `keeper.release` from a header that was checked; must not k
 
 HEADER_SIZE = BLOCK_SIZE = 4096
 
+# of a compressed part: how much of it a chunk stands for, by encoding
+CHUNK_SIZES = {"deflate": 2048, "deflate8": 8192}
+
 
 class Part:
     """One part: `name`, `size` in the slot and the `sha256` of that; `stored` bytes in the file, `encoding` or None."""

@@ -8,8 +8,8 @@ where a release lies in a slot (docs/release-format.md), not where it comes from
 import struct
 from binascii import crc32
 
-from keeper.board import image
 from keeper.errors import ReleaseError, SlotError
+from keeper.phases import forget
 
 BLOCK = 4096
 NEW, PENDING_VERIFY, VALID, INVALID, ABORTED = 0, 1, 2, 3, 4
@@ -60,11 +60,15 @@ class Slot:
 
         That is behind the signature sector of Secure Boot v2 where the application has one.
         """
+        from keeper.imaging import length, whole_length
+
         try:
-            end = image.length(self.read, self.size)
+            end = length(self.read, self.size)
+            offset = align(whole_length(self.read, end, self.size))
         except ReleaseError:
             return None  # an empty or half-written slot is no error
-        offset = align(image.whole_length(self.read, end, self.size))
+        finally:
+            forget("keeper.imaging")
         return offset if offset + BLOCK <= self.size else None
 
 

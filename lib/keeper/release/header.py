@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import struct
 
-from keeper.board.layout import BLOCK_SIZE, HEADER_SIZE, Layout, Part  # noqa: F401
+from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, HEADER_SIZE, Layout, Part  # noqa: F401
 from keeper.errors import ReleaseError
 from keeper.talking import jsontext
 
@@ -27,7 +27,7 @@ MAX_PART_SIZE = 16 << 20
 MAX_TEXT = 32
 MAX_SECURITY = 0x7FFFFFFF
 
-ENCODINGS = ("deflate", "deflate8")  # keeper.updating.inflate has their sizes
+ENCODINGS = tuple(CHUNK_SIZES)
 
 _HEX = "0123456789abcdef"
 _TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-"

@@ -5,9 +5,10 @@ where in the file the next ones are. It says only where to look: what is in flas
 It is written every `STEP_SIZE` bytes, not for every block: NVS pages wear.
 """
 
-from keeper.board.layout import BLOCK_SIZE, HEADER_SIZE
+import gc
+
+from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, HEADER_SIZE
 from keeper.phases import forget
-from keeper.updating.inflate import CHUNK_SIZES
 
 STEP_SIZE = 256 * 1024
 
@@ -57,11 +58,13 @@ class Checkpoint:
 
 
 def _in_store(verb, *what):
+    gc.collect()  # what this loads comes on top of all that a download takes
     from keeper.nvs.state import Store
 
     store = Store()
+    verbs: dict = {"load": store.load, "save": store.save, "erase": store.erase}
     try:
-        return {"load": store.load, "save": store.save, "erase": store.erase}[verb](*what)
+        return verbs[verb](*what)
     finally:
         forget("keeper.nvs")
 

@@ -63,6 +63,7 @@ class Download:
         self.close()
         before = self._etag
         self._stream = self._cloud.open_release(self._version_id, offset, before, size)
+        self._cloud.rest()  # what asked for it isn't needed while it arrives
         self._position = self._stream.offset
         self._etag = self._stream.etag
         if before and self._etag != before and offset:

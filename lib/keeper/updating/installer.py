@@ -9,13 +9,12 @@ lie in them; where the download comes from and what happens after it is the life
 import binascii
 from hashlib import sha256
 
-from keeper.board import image
 from keeper.board.layout import HEADER_SIZE
 from keeper.board.slots import BLOCK
 from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
+from keeper.phases import forget
 from keeper.updating.checkpoint import is_possible
-from keeper.updating.inflate import Chunks
 
 
 class Installer:
@@ -99,7 +98,7 @@ class Installer:
         self._hash(digest, start, done)
         twin = _twin(have, part)
         view = self._view
-        chunks = Chunks(download, part, done, place) if part.encoding and not twin else None
+        chunks = _chunks(download, part, done, place) if part.encoding and not twin else None
         source = chunks or download
         point = done, place  # where a download can go on
         if not twin and done < part.size:
@@ -155,8 +154,13 @@ class Installer:
             self._pulse()
 
     def _check_application(self, manifest):
+        from keeper.imaging import check, whole_length
+
         read, limit = self._slots.other.read, manifest.app.size  # what is behind it is old
-        size = image.whole_length(read, image.check(read, limit, manifest.chip), limit)
+        try:
+            size = whole_length(read, check(read, limit, manifest.chip), limit)
+        finally:
+            forget("keeper.imaging")
         if size != manifest.app.size:
             raise ReleaseError("application image has %d bytes, its manifest says %d" % (size, manifest.app.size))
 
@@ -171,6 +175,12 @@ class Installer:
         other.read(manifest.header_offset, view)
         if _hex_of(view) != manifest.digest:
             raise SlotError("%s doesn't hold what was written: its flash is worn" % other.label)
+
+
+def _chunks(download, part, done, place):
+    from keeper.inflating import Chunks
+
+    return Chunks(download, part, done, place)
 
 
 def _hex_of(view):

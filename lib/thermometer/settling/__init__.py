@@ -1,3 +1,3 @@
-"""The settings of this board, from its factory record. A phase: it ends with the start."""
+"""The station settles after a start. A phase."""
 
-from thermometer.settling.settings import settings_from  # noqa: F401
+from thermometer.settling.beginning import settle  # noqa: F401

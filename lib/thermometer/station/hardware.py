@@ -1,26 +1,6 @@
-"""The only place that makes hardware objects; everything else is given them, and so runs without a board.
+"""The board's hardware in the words of this product. `thermometer.wiring` makes it, once; tests give another."""
 
-Importing it touches nothing. It must not contain decisions of the product beyond which pin the sensor is on.
-"""
-
-import sys
-
-# GPIO of the sensor's data wire (4.7 kOhm to 3.3 V), by what MicroPython says of the board; the first that fits.
-# None of them is a strapping pin or used by flash, PSRAM, USB or the console.
-_PINS = (
-    ("ESP32S3", 5),
-    ("ESP32C3", 3),
-    ("ESP32", 4),
-)
-_DEFAULT_PIN = 4
-
-_CAUSES = (
-    ("PWRON_RESET", "power-on"),
-    ("HARD_RESET", "reset"),
-    ("WDT_RESET", "watchdog"),
-    ("DEEPSLEEP_RESET", "deep sleep"),
-    ("SOFT_RESET", "soft reset"),
-)
+from keeper.phases import forget
 
 # main.py's RTC memory: two letters and the count of starts that didn't last; a note of the release follows.
 _NO_STARTS = b"TK\0"
@@ -29,17 +9,13 @@ _NOTE_LIMIT = 100
 
 
 def build(pin=None):
-    """Make the objects of this board; `pin` overrides the table."""
-    return Hardware(sensor_pin() if pin is None else pin)
+    """Make the objects of this board; `pin`: of the sensor, in place of the board's usual one."""
+    from thermometer import wiring
 
-
-def sensor_pin():
-    """The number of the GPIO that the sensor is on."""
-    board = getattr(sys.implementation, "_machine", "")
-    for name, number in _PINS:
-        if name in board:
-            return number
-    return _DEFAULT_PIN
+    try:
+        return wiring.build(pin)
+    finally:
+        forget("thermometer.wiring")
 
 
 class Hardware:
@@ -48,17 +24,13 @@ class Hardware:
     `watchdog` is None until `start_watchdog`: from then on a board that doesn't feed it is reset.
     """
 
-    def __init__(self, pin):
-        import ds18x20
-        import machine
-        import network
-        import onewire
-
-        self._wire = onewire.OneWire(machine.Pin(pin))
-        self.bus = ds18x20.DS18X20(self._wire)
-        self.wlan = network.WLAN(network.STA_IF)
+    def __init__(self, machine, wire, bus, wlan, reset_cause):
+        self.bus = bus
+        self.wlan = wlan
         self.watchdog = None
         self._machine = machine
+        self._wire = wire
+        self._reset_cause = reset_cause
 
     def line(self):
         """Level of the sensor's wire at rest: 1, or 0 while something holds it down."""
@@ -79,14 +51,6 @@ class Hardware:
         """Reset the board; doesn't return."""
         self._machine.reset()
 
-    def reset_cause(self):
-        """Why the board started: "power-on", "reset", "watchdog", "deep sleep", "soft reset" or "unknown"."""
-        cause = self._machine.reset_cause()
-        for name, text in _CAUSES:
-            if getattr(self._machine, name, None) == cause:
-                return text
-        return "unknown"
-
     def last_words(self):
         """Why the board started, and what `note` kept over the reset: "watchdog; trial: no network"."""
         kept = self._machine.RTC().memory()[_NOTE_AT:]
@@ -94,7 +58,7 @@ class Hardware:
             noted = kept.decode()
         except UnicodeError:
             noted = ""
-        return self.reset_cause() + ("; " + noted if noted else "")
+        return self._reset_cause + ("; " + noted if noted else "")
 
     def note(self, text):
         """Keep a few words for the next boot, if there is power until then."""

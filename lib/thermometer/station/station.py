@@ -8,19 +8,17 @@ import time
 
 from keeper import memory
 from keeper.console import say
-from keeper.errors import KeeperError, SlotError
+from keeper.errors import KeeperError
 from keeper.phases import end
 from thermometer.station.clock import Clock, Uptime
 from thermometer.station.link import Link
 from thermometer.station.typed import Typed
 
-THING_NAME = "ThermometerDevice"
 _WATCHDOG_MS = 60_000  # longer than a name look-up that fails, the longest wait without a pulse
 _TRIAL_MS = 10 * 60_000
 _STEADY_MS = 5 * 60_000  # a start that lasts so long is no part of a crash loop
 _STEP_MS = 100
 _LOOK_MS = 60_000  # at the memory that is left
-_KEPT = ("secret", "token", "uuid")  # of the factory record, once the board has settled
 
 
 class Station:
@@ -46,29 +44,16 @@ class Station:
 
     def settle(self):
         """Who the board is, what runs, and what follows from it; without an identity there is nothing to activate."""
-        from keeper import settling
-        from keeper.factory import identity
-        from thermometer.settling import settings_from
+        from thermometer import settling
 
-        record = {}
-        try:
-            if settling.on_trial():
-                self._trial_deadline_ms = time.ticks_add(time.ticks_ms(), _TRIAL_MS)
-            self.identity = identity.read()
-            record = self.identity.extra
-            say("identity", "%s, serial %s" % (self.identity.product, self.identity.serial))
-        except SlotError as error:
-            say("slot", str(error))
-        except KeeperError as error:
-            say("identity", str(error))
-        self.settings = settings_from(record)
-        self.pulse()
-        if self.identity:
-            self._assemble(settling.assemble)
-        self.pulse()
+        settling.settle(self)
         if self.lifecycle:
             self.lifecycle.begin()
         end("thermometer.settling", "keeper.services.gadgetkeeper.joining", "keeper.services.gecko_dms.joining")
+
+    def begin_trial(self):
+        """The release that runs has so much time to prove itself."""
+        self._trial_deadline_ms = time.ticks_add(time.ticks_ms(), _TRIAL_MS)
 
     def step(self):
         """One turn: at most one exchange with the server, then a short wait."""
@@ -130,14 +115,6 @@ class Station:
     def reset(self):
         """Restart the board."""
         self.board.reset()
-
-    def _assemble(self, assemble):
-        try:
-            sync_ms, clock = self.settings["sync_ms"], self.clock
-            self.lifecycle = assemble(self.identity, self, self.pulse, clock.utc, clock.learn, THING_NAME, sync_ms)
-        except KeeperError as error:
-            say("state", str(error))
-        self.identity.keep(*_KEPT)
 
     def _go_online(self):
         self.clock.keep()

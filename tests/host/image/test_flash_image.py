@@ -12,8 +12,8 @@ import pytest
 
 import images
 from keeper import release
-from keeper.board import image
 from keeper.factory import identity
+from keeper.imaging import image
 from release_support import CREATED, MOUNT, micropython, tool
 from thermokeeper import factory_record
 from thermokeeper.errors import ToolError

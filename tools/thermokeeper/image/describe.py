@@ -5,9 +5,9 @@ import zlib
 from typing import Any
 
 from keeper import release
-from keeper.board import image
 from keeper.errors import FactoryError, KeeperError, ReleaseError
 from keeper.factory import identity
+from keeper.imaging import image
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
 from thermokeeper.release import authority

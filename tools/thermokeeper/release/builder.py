@@ -13,8 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keeper import release
-from keeper.board import image
 from keeper.errors import ReleaseError
+from keeper.imaging import image
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression, keys, secureboot
 from thermokeeper.release.files import read_bytes

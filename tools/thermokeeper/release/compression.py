@@ -1,4 +1,4 @@
-"""Compressed parts of a release, as keeper.updating.inflate takes them apart on a device: chunks of raw deflate.
+"""Compressed parts of a release, as keeper.inflating takes them apart on a device: chunks of raw deflate.
 
 An encoding is the size of its chunks: 2 KiB in "deflate", which the first version of the board's code knows alone, and
 8 KiB in "deflate8", which is smaller.
@@ -7,7 +7,7 @@ An encoding is the size of its chunks: 2 KiB in "deflate", which the first versi
 import struct
 import zlib
 
-from keeper.updating.inflate import CHUNK_SIZES
+from keeper.board.layout import CHUNK_SIZES
 from thermokeeper.errors import ToolError
 
 ENCODING = "deflate8"  # what releases are made with

@@ -15,8 +15,8 @@ from esptool.bin_image import LoadFirmwareImage
 from esptool.targets import CHIP_DEFS
 from esptool.util import FatalError
 
-from keeper.board import image
 from keeper.errors import ReleaseError
+from keeper.imaging import image
 from keeper.release import MAGIC
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary

@@ -17,9 +17,9 @@ def hold_names(program: Program, others: dict[str, bytes]) -> None:
     """Mark what the files that aren't merged import; ToolError if merging would take it away."""
     for name, module in program.modules.items():
         if is_started(module.path):
-            for node in program.contents[name].source.tree.body:
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
-                    _mark(program, name, node.name)
+            for made in program.contents[name].source.tree.body:
+                if isinstance(made, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and made.name[0] != "_":
+                    _mark(program, name, made.name)
     for path, content in others.items():
         if path.endswith(".py"):
             try:

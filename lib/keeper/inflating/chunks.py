@@ -7,9 +7,9 @@ the memory is bounded, and a download can go on at any chunk. docs/release-forma
 
 import io
 
+from keeper.board.layout import CHUNK_SIZES
 from keeper.errors import ReleaseError
 
-CHUNK_SIZES = {"deflate": 2048, "deflate8": 8192}
 _WINDOW_BITS = 11
 
 
