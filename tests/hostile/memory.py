@@ -8,7 +8,7 @@ import json
 
 import keeper.talking.jsontext
 
-LITTLE = 24 * 1024  # bytes that a hostile case may need more than a good update
+LITTLE = 28 * 1024  # bytes that a hostile case may need more than a good update
 GROWTH = 6 * 1024  # bytes of heap that all cases together may leave behind: some tables grow once
 _STEP = 2048
 _SIZES = (1024, 256, 64)

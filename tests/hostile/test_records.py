@@ -16,12 +16,10 @@ from fake_flash import sealed_record
 from keeper.board.layout import Layout
 from keeper.errors import KeeperError, ReleaseError
 from keeper.factory.identity import checked, parse
-from keeper.nvs import state
 from keeper.nvs.state import RECORD_LIMIT
 from keeper.release import Manifest
 from keeper.release.policy import Policy
 from keeper.remembering.ledger import Ledger
-from keeper.services.gecko_dms.joining import provisioning
 from keeper.services.gecko_dms.joining.record import uuid_of
 from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.services.version import Version
@@ -114,6 +112,8 @@ def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial:
 @settings(max_examples=120)
 def test_a_checkpoint_is_a_possible_one_or_none(content: Any) -> None:
     store = FakeStore(content)
+    from keeper.nvs import state  # as it is loaded now: others may have forgotten it
+
     with kept_loaded(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(state, "Store", lambda: store)
         _goes_on(Checkpoint())
@@ -170,6 +170,8 @@ def test_a_standing_with_the_dms_goes_on_from_any_record(content: Any) -> None:
     if isinstance(content, dict):
         content.update(ORIGIN)
     store = FakeStore(content)
+    from keeper.services.gecko_dms.joining import provisioning  # as it is loaded now
+
     with kept_loaded(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(provisioning, "Store", lambda: store)
         for _ in range(2):

@@ -12,7 +12,6 @@ import cpython_streams  # noqa: F401
 from fake_device import kept_loaded
 from keeper.errors import CloudError
 from keeper.factory.identity import checked
-from keeper.services.gecko_dms.joining import provisioning
 from keeper.settling.assembly import join
 from keeper.talking.http import Client
 from thermokeeper.server.client import OwnerClient
@@ -41,6 +40,8 @@ class Memory:
 @pytest.fixture(autouse=True)
 def _memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What phases load stays, and with it what stands in place of NVS."""
+    from keeper.services.gecko_dms.joining import provisioning  # as it is loaded now: others may have forgotten it
+
     monkeypatch.setattr(provisioning, "Store", lambda: Memory.now)
     with kept_loaded():
         yield
@@ -123,6 +124,8 @@ def test_a_credential_that_a_later_answer_replaced_is_replaced_by_the_device(sho
     token = shop.vendor.create_dms_token().token
     store = Memory()
     cloud, standing = _device(shop, store, token=token)
+    from keeper.services.gecko_dms.joining import provisioning
+
     provisioning._keep(standing, credential=cloud.provision(token, standing.describe()["uuid"]), acked=False)
     cloud.provision(token, standing.describe()["uuid"])
     cloud, standing = _device(shop, store, token=token)
