@@ -106,7 +106,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 GROUP = $$($(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 FAILED = { echo "make setup: $(1)" >&2; exit 1; }
 
-$(READY): pyproject.toml tests/device_typings.py
+$(READY): pyproject.toml tests/device_typings.py tests/budget/install.py
 	@rm -f $@
 	@python=; \
 	for name in $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python); do \
@@ -123,4 +123,6 @@ $(READY): pyproject.toml tests/device_typings.py
 	  || $(call FAILED,the package with firmware images could not be installed; pip says why above)
 	@$(BIN)/python tests/device_typings.py $(VENV)/typings \
 	  || $(call FAILED,the type stubs for device code could not be installed; see above)
+	@$(BIN)/python tests/budget/install.py $(VENV)/counting \
+	  || $(call FAILED,the MicroPython that counts memory could not be installed; npm says why above)
 	@touch $@

@@ -1,0 +1,107 @@
+"""Counts what a board of ours has in its heap, stage by stage of its life, on a 32-bit MicroPython without a board."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from thermokeeper import factory_record
+from thermokeeper.demo.workshop import PRODUCT, Workshop
+from thermokeeper.image.partitions import table_for
+from thermokeeper.release.builder import read_release
+from thermokeeper.release.filesystem import unpack
+from thermokeeper.release.stock import stock_firmware
+from thermokeeper.server.dms_uuid import uuid_of
+
+HERE = Path(__file__).parent
+SERIAL = "THERM00000000000001"
+SERVER = "http://10.0.0.1:8210"
+VERSION = {"id": "7", "name": "1.0.0"}
+
+# What the same code has there for each byte that it has on a board: docs/memory.md says how that was measured.
+CALIBRATION = 1.27
+
+# Before anything is counted: what is part of the firmware on a board, and the stages themselves.
+_BOARD = """
+import sys
+sys.path[:] = ["", "/board", "/release"]
+import array, binascii, deflate, errno, gc, hashlib, io, json, micropython, os, random, struct, time
+import ds18x20, esp32, machine, network, onewire, socket
+sys.modules["select"] = socket
+esp32.Partition.table = {table}
+from thermometer import safe as life
+"""
+
+
+def count(folder: Path, node: Path, library: Path, *, service: str, update: str) -> dict[str, int]:
+    """{stage: bytes alive on a board}, for a service ("gadgetkeeper", "gecko_dms") and a way to update (a stage)."""
+    overlay = folder / "overlay" / "thermometer"
+    overlay.mkdir(parents=True)
+    shutil.copy(HERE / "stages.py", overlay / "safe.py")
+    shop = Workshop(folder, stock_firmware()[0])
+    release = shop.release("1.0.0", overlay.parent, compressed=update == "compressed")
+    members: dict[str, Any] = {"service": service}
+    if service == "gecko_dms":
+        members["token"] = "workshop"
+    table = table_for("4MiB")
+    flash = shop.image(release, SERIAL, SERVER, **members)
+    root = folder / "root"
+    for name in ("board", "release", "answers", "nvs/keeper"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(flash, root / "flash.bin")
+    shutil.copy(release, root / "release.tkr")
+    shutil.copytree(HERE / "board", root / "board", dirs_exist_ok=True)
+    for path, content in unpack(read_release(release).fs).items():
+        (root / "release" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "release" / path).write_bytes(content)
+    _remember(root / "nvs/keeper", service)
+    for path, body in _answers(service, release).items():
+        (root / "answers" / path.replace("/", " ")).write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    stages = ["idle", "following", "over", "admitting", "over", update, "over", "typing", "over"]
+    partitions = tuple((p.label, p.kind, p.subtype, p.offset, p.size) for p in table.partitions.values())
+    code = [("firmware", _BOARD.format(table=partitions))] + [
+        (stage if stage != "over" else f"{stages[number - 1]} over", f"life.{stage}()")
+        for number, stage in enumerate(stages)
+    ]
+    done = subprocess.run(
+        [str(node), str(HERE / "host.mjs"), str(library), str(root)],
+        input=json.dumps(code),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"the counting board failed: {done.stderr}")
+    counts: dict[str, int] = json.loads(done.stdout)
+    before = counts.pop("firmware")
+    return {stage: round((there - before) / CALIBRATION) for stage, there in counts.items()}
+
+
+def _remember(folder: Path, service: str) -> None:
+    origin = {"serial": SERIAL, "service": service, "server": SERVER, "v": 1}
+    if service == "gadgetkeeper":
+        record = {"thing": "12", "key": "k" * 43, "named": True, **origin}
+        (folder / "cloud").write_text(json.dumps(record))
+    else:
+        record = {"credential": "k" * 43, "acked": True, "thing": "12", "product": PRODUCT, "named": "12", **origin}
+        (folder / "dms").write_text(json.dumps(record | {"uuid": uuid_of(SERIAL)}))
+
+
+def _answers(service: str, release: Path) -> dict[str, bytes]:
+    """{path: body} of what the server says while it is up to date, and of a release in JSON."""
+    if service == "gecko_dms":
+        return dict.fromkeys(("dms/v1/firmware", "dms/v1/firmware/current"), msgpack.packb(VERSION))
+    version = json.dumps(VERSION).encode()
+    content = base64.b64encode(release.read_bytes()).decode()
+    return {
+        "v1/things/12/target-version.json": version,
+        "v1/things/12/version.json": version,
+        "v1/versions/7/firmware.json": json.dumps({"firmware": content}).encode(),
+    }

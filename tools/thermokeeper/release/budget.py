@@ -1,0 +1,11 @@
+"""What a board's memory may be used for: the one table. docs/memory.md explains it; bytes, on stock MicroPython 1.25.
+
+The rules behind it: Python's heap has 56,000 bytes, then 112,000, and a third area would take what Wi-Fi and TLS need.
+"""
+
+IDLE = 65_000  # of Python's heap, live, while the board waits
+PEAK = 92_000  # of Python's heap, garbage included, at any moment
+HEAP = 112_000  # of Python's heap in all: two areas
+IDF_HTTP = 25_000  # that ESP-IDF has left at its least, with plain http
+IDF_TLS = 6_000  # the same in a TLS handshake
+GARBAGE = 8_000  # between two collections, and for what comes and goes within one turn
