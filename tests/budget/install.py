@@ -1,6 +1,6 @@
 """Installs the MicroPython that counts memory: WebAssembly, which runs in node; both pinned (pyproject.toml, here).
 
-    python tests/budget/install.py FOLDER
+`python tests/budget/install.py FOLDER`; `make setup` does it.
 """
 
 import subprocess

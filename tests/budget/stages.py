@@ -26,6 +26,30 @@ def idle():
         raise ValueError("the board isn't up to date")
 
 
+def settling():
+    """The board has just started: it looks at what runs. It isn't activated yet, so its service is asked, too."""
+    global held
+    from keeper import release, settling  # noqa: F401
+    from keeper.board.slots import Slots
+    from keeper.imaging import length  # noqa: F401
+    from keeper.nvs.state import Store
+    from keeper.remembering.ledger import Ledger
+    from thermometer import settling as first  # noqa: F401
+
+    life = _thermometer.lifecycle
+    header = bytearray(release.HEADER_SIZE)
+    slots = Slots()
+    slots.running.read(slots.running.header_offset(), header)
+    held = header, slots, release.parse(header), release.brought(), Ledger(Store(), *life.running)
+
+
+def joining():
+    """The board gets its key."""
+    global held
+    life = _thermometer.lifecycle
+    held = life.standing.describe(), life.cloud.activate
+
+
 def following():
     """What the server wants isn't what runs."""
     global held
@@ -84,7 +108,6 @@ def _update(is_raw):
     from keeper.board.layout import Layout
     from keeper.board.slots import Slots
     from keeper.phases import end
-    from keeper.services.version import Version
     from keeper.updating.checkpoint import Checkpoint
     from keeper.updating.download import Download
     from keeper.updating.installer import Installer
@@ -126,5 +149,5 @@ def over():
 
     held = None
     _thermometer._typed._end()
-    end("thermometer.joining", "thermometer.asking")
+    end("thermometer.settling", "thermometer.joining", "thermometer.asking", "thermometer.typing")
     _thermometer.lifecycle.cloud.rest()

@@ -9,8 +9,8 @@ import msgpack as library
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keeper.services.gecko_dms import msgpack
-from keeper.services.gecko_dms.float64 import nearest
+from keeper.services.gecko_dms.packing import msgpack
+from keeper.services.gecko_dms.packing.float64 import nearest
 
 NUMBERS = st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False, allow_infinity=False)
 LEAVES = st.none() | st.booleans() | NUMBERS | st.text(max_size=300) | st.binary(max_size=300)

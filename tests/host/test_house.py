@@ -42,6 +42,7 @@ LOADED_WITH: dict[str, set[str]] = {
     "keeper.services.gadgetkeeper.joining": {"keeper", "keeper.nvs", "keeper.services", "keeper.services.naming"},
     "keeper.services.gecko_dms": {"keeper", "keeper.services"},
     "keeper.services.gecko_dms.changing": {"keeper.services", "keeper.services.gecko_dms"},
+    "keeper.services.gecko_dms.packing": set(),
     "keeper.services.gecko_dms.joining": {
         *{"keeper", "keeper.nvs", "keeper.services", "keeper.services.gecko_dms", "keeper.services.naming"},
     },
@@ -73,7 +74,10 @@ ENTERS = {
     "keeper.changing": {"keeper.settling"},
     "keeper.services.gadgetkeeper": {"keeper.services.gadgetkeeper.changing", "keeper.services.gadgetkeeper.joining"},
     "keeper.services.gadgetkeeper.changing": {"keeper.services.streaming"},
-    "keeper.services.gecko_dms": {"keeper.services.gecko_dms.changing", "keeper.services.gecko_dms.joining"},
+    "keeper.services.gecko_dms": {
+        *{"keeper.services.gecko_dms.changing", "keeper.services.gecko_dms.joining"},
+        "keeper.services.gecko_dms.packing",
+    },
     "keeper.services.gecko_dms.changing": {"keeper.services.streaming"},
     "keeper.services.streaming": {"keeper.services.text"},
     "keeper.settling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},

@@ -7,7 +7,7 @@ if sys.implementation.name == "cpython":
 from keeper.errors import CloudError, NetError
 from keeper.services.gadgetkeeper import GadgetKeeper
 from keeper.services.gecko_dms import DmsWire
-from keeper.services.gecko_dms.msgpack import dumps, loads
+from keeper.services.gecko_dms.packing.msgpack import dumps, loads
 from keeper.services.gecko_dms.standing import GeckoDms
 from keeper.settling.assembly import join
 from keeper.talking.http import Client

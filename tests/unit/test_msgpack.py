@@ -2,8 +2,8 @@
 
 import struct
 
-from keeper.services.gecko_dms import msgpack
-from keeper.services.gecko_dms.float64 import nearest
+from keeper.services.gecko_dms.packing import msgpack
+from keeper.services.gecko_dms.packing.float64 import nearest
 from support import raises
 
 # value, its bytes as the specification has them

@@ -6,7 +6,7 @@ Pure values, made by `keeper.release` from a header that was checked; must not k
 HEADER_SIZE = BLOCK_SIZE = 4096
 
 # of a compressed part: how much of it a chunk stands for, by encoding
-CHUNK_SIZES = {"deflate": 2048, "deflate8": 8192}
+CHUNK_SIZES = {"deflate": 2048, "deflate4": 4096}
 
 
 class Part:

@@ -1,16 +1,18 @@
 """A compressed part of a release, as a row of chunks that are inflated one by one.
 
-Each chunk stands for 2 or 8 KiB of the part, by its encoding (the last for what is left): u16 LE length, then so many
+Each chunk stands for 2 or 4 KiB of the part, by its encoding (the last for what is left): u16 LE length, then so many
 bytes of raw deflate with a window of 2 KiB, or the bytes themselves if the length is that of what they stand for. So
 the memory is bounded, and a download can go on at any chunk. docs/release-format.md. It knows no slot and no network.
 """
 
+import gc
 import io
 
 from keeper.board.layout import CHUNK_SIZES
 from keeper.errors import ReleaseError
 
 _WINDOW_BITS = 11
+_PACKED_LIMIT = 4096  # no chunk stands for more
 
 
 class Chunks:
@@ -26,7 +28,7 @@ class Chunks:
         self._part_left = part.size - done
         self._left = 0  # of the chunk in work
         self._length = memoryview(bytearray(2))
-        self._packed = io.BytesIO()  # one for all chunks: it grows to the largest and stays there
+        self._packed = _buffer()  # one for all chunks
         self._stream = None
 
     @property
@@ -75,6 +77,7 @@ class Chunks:
             packed.write(piece)
             length -= len(piece)
         packed.seek(0)
+        gc.collect()  # the window and the tables of the chunk before
         self._stream = deflate.DeflateIO(packed, deflate.RAW, _WINDOW_BITS)
 
     def _inflate(self, view):
@@ -96,3 +99,11 @@ class Chunks:
                 raise ReleaseError("a compressed part has a chunk that can't be inflated")
         self._part_left -= min(self._chunk_size, self._part_left)
         self.place += self._taken
+
+
+def _buffer():
+    """As large as it will ever be: it would leave pieces behind where it grew."""
+    try:
+        return io.BytesIO(_PACKED_LIMIT)
+    except TypeError:  # of CPython, where nobody counts
+        return io.BytesIO()

@@ -15,14 +15,14 @@ class Partition:
     table = ()
 
     def __init__(self, which):
-        self._entry = which if isinstance(which, tuple) else [one for one in self.table if one[1] == 0][0]
+        self._entry = which if isinstance(which, tuple) else next(one for one in self.table if one[1] == 0)
 
     def info(self):
         label, kind, subtype, address, size = self._entry
         return kind, subtype, address, size, label, False
 
     def get_next_update(self):
-        return Partition([one for one in self.table if one[1] == 0 and one != self._entry][0])
+        return Partition(next(one for one in self.table if one[1] == 0 and one != self._entry))
 
     @classmethod
     def find(cls, kind=0, subtype=255, label=None):

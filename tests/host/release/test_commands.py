@@ -84,7 +84,7 @@ def test_the_file_system_is_the_smallest_that_holds_the_files(product: Path) -> 
 
 def test_compiled_files_name_no_path_of_this_machine(product: Path) -> None:
     fs = read_release(product / "signed.tkr").fs
-    assert str(product).encode() not in fs and b"/tmp" not in fs and b"thermometer/__init__.py" in fs
+    assert str(product).encode() not in fs and b"/tmp" not in fs and b"thermometer.inner" in fs
 
 
 def test_real_firmware_becomes_a_release_whose_app_esptool_accepts(product: Path, tmp_path: Path) -> None:

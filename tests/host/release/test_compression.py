@@ -315,7 +315,7 @@ def test_the_memory_does_not_depend_on_the_size_of_the_part(tmp_path: Path, enco
     assert used[1] < used[0] + 2048 and used[1] < 24 * 1024
 
 
-@given(st.binary(max_size=2 * 2048), st.integers(0, 3 * 8192), st.sampled_from(sorted(ENCODINGS)))
+@given(st.binary(max_size=2 * 2048), st.integers(0, 3 * 4096), st.sampled_from(sorted(ENCODINGS)))
 def test_any_bytes_are_unpacked_or_refused(data: bytes, size: int, encoding: str) -> None:
     on_host(data, size, encoding)
     on_cpython(data, size, encoding)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import firmware_names
 from thermokeeper.errors import ToolError
 from thermokeeper.release.application import compile_module, listed_packages, merged_files
 from thermokeeper.release.files import PROJECT
@@ -28,7 +29,8 @@ def said(folder: Path, files: dict[str, bytes], runtime: str, compiled: bool = F
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if compiled and name.endswith(".py"):
-            path.with_suffix(".mpy").write_bytes(compile_module(content, name))
+            dotted = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+            path.with_suffix(".mpy").write_bytes(compile_module(content, dotted))
         else:
             path.write_bytes(content)
     start = f"import sys; sys.path.insert(0, {str(folder)!r}); from shop.app import run; run()"
@@ -198,6 +200,57 @@ def test_two_modules_of_a_folder_may_have_private_names_of_one_spelling(tmp_path
 def test_what_can_t_be_followed_is_refused_with_its_place(module: str, reason: str) -> None:
     with pytest.raises(ToolError, match=reason):
         pack_modules(program(shop__INIT="", shop__a="def f():\n    pass\n", shop__b=module))
+
+
+def test_public_names_become_short_unless_the_firmware_or_a_text_may_ask_for_them(tmp_path: Path) -> None:
+    files = program(
+        shop__INIT="", shop__goods__INIT="",
+        shop__goods__plums="""
+class Plum:
+    ripeness = 3
+
+    def __init__(self, stoniness):
+        self.stoniness = stoniness
+        self.sweetness = 2
+
+    def soften(self, by=1):
+        self.ripeness += by
+        return self.ripeness
+
+    def append(self, plum):
+        return "not a list's"
+
+def plum_of(stoniness):
+    return Plum(stoniness)
+
+class PlumError(Exception):
+    pass
+""",
+        shop__app="""
+from shop.goods.plums import PlumError, plum_of
+
+def run():
+    plum, basket = plum_of(7), []
+    basket.append(plum)
+    print(basket[0].soften(), basket[0].stoniness, getattr(plum, "sweetness"), plum.append(plum))
+    try:
+        raise PlumError("hard")
+    except PlumError as error:
+        print(type(error).__name__, error)
+""",
+    )  # fmt: skip
+    same_when_merged(tmp_path, files)
+    merged, source_map = pack_modules(files)
+    text = b"".join(merged.values())
+    for name in (b"ripeness", b"stoniness", b"soften", b"plum_of", b"class Plum:"):
+        assert name not in text
+    for name in (b"append", b"sweetness", b"class PlumError"):
+        assert name in text, name
+    assert {"soften", "plum_of", "Plum"} <= {old for names in source_map.names.values() for old in names}
+
+
+def test_the_list_of_the_firmware_s_names_is_what_the_stubs_say() -> None:
+    assert firmware_names.TARGET.read_text().split() == firmware_names.names(Path(sys.prefix) / "typings")
 
 
 def test_the_same_files_give_the_same_bytes() -> None:

@@ -42,7 +42,7 @@ def merged_files(lib: Path, packages: list[str] | None = None) -> tuple[dict[str
         raise
     except ToolError as error:
         raise ToolError(f"{error} (or build with --no-merge, at the cost of memory on the board)") from None
-    return _compiled(files), source_map
+    return _compiled(files, merged=True), source_map
 
 
 def _gathered(lib: Path, packages: list[str] | None) -> dict[str, bytes]:
@@ -60,12 +60,16 @@ def _gathered(lib: Path, packages: list[str] | None) -> dict[str, bytes]:
     return files | board_files(lib.parent)
 
 
-def _compiled(files: dict[str, bytes]) -> dict[str, bytes]:
-    """With modules compiled; boot.py and main.py run from their text."""
+def _compiled(files: dict[str, bytes], merged: bool = False) -> dict[str, bytes]:
+    """With modules compiled; boot.py and main.py run from their text.
+
+    merged: tracebacks name modules as imports do. A board keeps that name anyway, and keeps each for good.
+    """
     found = {}
     for name, content in files.items():
         if name.endswith(".py") and not name.startswith("board/"):
-            found[name[:-3] + ".mpy"] = compile_module(content, name)
+            dotted = name[:-3].removesuffix("/__init__").replace("/", ".")
+            found[name[:-3] + ".mpy"] = compile_module(content, dotted if merged else name)
         else:
             found[name] = content
     return found
@@ -101,7 +105,7 @@ def trust_module(
     if ca:
         lines.append(f"CA = {ca!r}")
     content = "\n".join([*lines, ""]).encode("ascii")
-    return {"trust.py": content} if source else {"trust.mpy": compile_module(content, "trust.py")}
+    return {"trust.py": content} if source else {"trust.mpy": compile_module(content, "trust")}
 
 
 def compile_module(content: bytes, name: str) -> bytes:

@@ -8,4 +8,6 @@ PEAK = 92_000  # of Python's heap, garbage included, at any moment
 HEAP = 112_000  # of Python's heap in all: two areas
 IDF_HTTP = 25_000  # that ESP-IDF has left at its least, with plain http
 IDF_TLS = 6_000  # the same in a TLS handshake
+MAIN = 9_600  # of Python's heap, live, before an application: main.py, the mounted release, names that boot.py brought
+OBJECTS = 6_000  # that a station of ours makes of its modules while it waits
 GARBAGE = 8_000  # between two collections, and for what comes and goes within one turn

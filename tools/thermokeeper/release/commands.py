@@ -13,7 +13,7 @@ from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import FLASH_SIZES, available_tables, table_for
-from thermokeeper.release import authority, builder, keys
+from thermokeeper.release import authority, builder, costs, keys
 from thermokeeper.release import known as known_releases
 from thermokeeper.release import trust as trusting
 from thermokeeper.release.application import application_files, merged_files, trust_module
@@ -21,6 +21,7 @@ from thermokeeper.release.files import PROJECT, read_bytes, write_bytes
 from thermokeeper.release.filesystem import pack_smallest, unpack
 from thermokeeper.release.firmware import interpreter_of, interpreter_version, read_firmware
 from thermokeeper.release.tracing import SourceMap
+from thermokeeper.release.weighing import weigh
 
 PASSPHRASE_VARIABLE = "THERMOKEEPER_PASSPHRASE"
 OLDEST_INTERPRETER = (1, 25)
@@ -144,7 +145,10 @@ def build(
     _write_map(map_path(out), source_map)
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
     manifest = release.parse(data[: release.HEADER_SIZE])
-    for line in _room(len(firmware.application), manifest.slot_size, flash_size):
+    told, warned = costs.memory_lines(weigh(files))
+    for line in [*told, costs.download_line(manifest)]:
+        click.echo(line)
+    for line in [*warned, *_room(len(firmware.application), manifest.slot_size, flash_size)]:
         click.echo(f"warning: {line}", err=True)
     if known:
         _show_updates(earlier, data[: release.HEADER_SIZE])

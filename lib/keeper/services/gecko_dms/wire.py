@@ -7,15 +7,16 @@ the calls are for.
 from keeper.errors import CloudError, NetError
 from keeper.phases import forget
 from keeper.services.answers import check_status, checked_id, checked_key, checked_points, version_of
-from keeper.services.gecko_dms import msgpack
 
 _ANSWER_LIMIT = 4096
 
 
 def told(response, limit):
     """What an answer in MessagePack says."""
+    from keeper.services.gecko_dms import packing
+
     try:
-        return msgpack.loads(response.body(limit), limit)
+        return packing.loads(response.body(limit), limit)
     except ValueError as error:
         raise NetError("the answer isn't MessagePack: %s" % error)
 
@@ -57,7 +58,11 @@ class DmsWire:
 
     def rest(self):
         """Forget what was loaded for a phase."""
-        forget("keeper.services.gecko_dms.joining", "keeper.services.gecko_dms.changing")
+        forget(
+            "keeper.services.gecko_dms.joining",
+            "keeper.services.gecko_dms.changing",
+            "keeper.services.gecko_dms.packing",
+        )
 
     # what those verbs are made of
 
@@ -69,7 +74,7 @@ class DmsWire:
 
     def call(self, method, path, content, expected, auth):
         """What the answer says; None for 204."""
-        body = None if method == "GET" else b"" if content is None else msgpack.dumps(content)
+        body = None if method == "GET" else b"" if content is None else _packed(content)
         headers = {"Accept": "application/msgpack"}
         if body is not None:
             headers["Content-Type"] = "application/msgpack"
@@ -80,3 +85,9 @@ class DmsWire:
     def open(self, method, path, headers, body, auth):
         """The Response to a request."""
         return self._client.open(method, self._base + path, headers, body, auth)
+
+
+def _packed(content):
+    from keeper.services.gecko_dms import packing
+
+    return packing.dumps(content)

@@ -49,7 +49,7 @@ def pack_modules(files: dict[str, bytes], *, shorten: bool = True) -> tuple[dict
             tree = contents[module.name].source.tree
             functions += [(line + first - 1, line + last - 1, name) for first, last, name in _functions(tree, "")]
             line += text.count(b"\n")
-        found.modules[path] = MergedModule(tuple(segments), tuple(functions))
+        found.modules[parts[0][0].group.name] = MergedModule(tuple(segments), tuple(functions))
     return dict(sorted(merged.items())), found
 
 

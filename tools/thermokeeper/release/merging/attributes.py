@@ -1,8 +1,9 @@
-"""Short names for private attributes and methods.
+"""Short names for attributes and methods.
 
-Classes that have nothing to do with each other may use one short name for different things, as long as their private
-names are only asked of `self` (or of the class by its name); a name that is asked of anything else has one short name
-in the whole release. So there are few different ones.
+A public one has one short name in the whole release, if only the release has it. As for private ones: classes that have
+nothing to do with each other may use one short name for different things, as long as their private names are only
+asked of `self` (or of the class by its name); a name that is asked of anything else has one short name in the whole
+release. So there are few different ones.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _NO_SELF = "staticmethod"
 
 
 class Attributes:
-    """The private attributes of a release. own_names, once they are short: class -> all names in its body."""
+    """The attributes of a release that may have other names.
+
+    own_names, once they are short: class -> all names in its body.
+    """
 
     def __init__(self, program: Program, spoken: Spoken) -> None:
         self._program = program
@@ -34,9 +38,9 @@ class Attributes:
         self._kept: set[str] = set(spoken.private)
         self._foreign: set[Scope] = set()
         self._unite_kin()
-        # private name -> where it stands; by kin, None for those that are asked of objects of unknown classes
+        # name -> where it stands; by kin, None for public ones and those that are asked of objects of unknown classes
         self._places: dict[Scope | None, Places] = defaultdict(lambda: defaultdict(list))
-        self._defined: dict[Scope, set[str]] = defaultdict(set)
+        self._defined: dict[Scope | None, set[str]] = defaultdict(set)
         for found in program.contents.values():
             self._look_through(found)
         self.own_names: dict[Scope, set[str]] = {}
@@ -104,7 +108,7 @@ class Attributes:
             symbol = symbol.imported
         return symbol if isinstance(symbol, Symbol) else None
 
-    # where private names stand
+    # where names stand
 
     def _look_through(self, found: Contents) -> None:
         supers: dict[ast.expr, Scope | None] = {
@@ -114,10 +118,10 @@ class Attributes:
         }
         for use in found.uses:
             owner = use.scope.owner(use.name)
-            if owner and owner.kind == "class" and is_private(use.name):
+            if owner and owner.kind == "class" and self._spoken.is_own(use.name):
                 self._put(owner, use.name, found, use.span, use.binds)
         for attribute, start in found.attributes:
-            if is_private(attribute.attr) and attribute not in self._program.module_attributes:
+            if self._spoken.is_own(attribute.attr) and attribute not in self._program.module_attributes:
                 end = span_of(attribute)
                 size = len(attribute.attr.encode())
                 span = Span(end.end_line, end.end_column - size, end.end_line, end.end_column)
@@ -126,9 +130,9 @@ class Attributes:
                 self._put(scope, attribute.attr, found, span, not isinstance(attribute.ctx, ast.Load))
 
     def _put(self, scope: Scope | None, name: str, found: Contents, span: Span, binds: bool) -> None:
-        kin = self._root(scope) if scope else None
+        kin = self._root(scope) if scope and is_private(name) else None
         self._places[kin][name].append((found, span))
-        if binds and kin:
+        if binds and scope:
             self._defined[kin].add(name)
 
     def _class_of(self, found: Contents, attribute: ast.Attribute, use: Use | None) -> Scope | None:

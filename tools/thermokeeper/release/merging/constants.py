@@ -42,7 +42,9 @@ def make_constants(program: Program, order: list[Module], spoken: Spoken) -> set
         contents = program.contents[module.name]
         for target, value, explicit in _assignments(contents.source):
             symbol = program.symbol(module.name, target.id)
-            if not symbol or not spoken.is_free(symbol) or symbol.rebound or contents.scope.bound[target.id] != 1:
+            if not symbol or symbol.outside or not spoken.is_free(symbol) or symbol.rebound:
+                continue
+            if contents.scope.bound[target.id] != 1:
                 continue
             number = _number(value, dict(_known(program, module, values)))
             first = (rank[module.name], target.lineno, target.col_offset)

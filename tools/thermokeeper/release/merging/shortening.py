@@ -1,7 +1,7 @@
-"""Short names for what a merged module keeps to itself: its globals, private attributes, arguments and constants.
+"""Short names for what a release keeps to itself: its globals, attributes, arguments and constants.
 
-A name costs memory once, wherever it is used, so everything shares the same few short ones. Classes that anybody may
-see keep their names, for error messages. It must not know how modules are merged.
+A name costs memory once, wherever it is used, so everything shares the same few short ones. Exceptions keep their
+names, for who reads a board's console. It must not know how modules are merged.
 """
 
 from __future__ import annotations
@@ -23,18 +23,27 @@ def shorten_all(program: Program, order: list[Module], spoken: Spoken) -> dict[s
     new = attributes.shorten()
     constants = make_constants(program, order, spoken)
     others = [symbol for symbol in program.symbols if symbol not in constants]
+    # What another folder imports has the same name there, so that it isn't one more.
+    importers: dict[Symbol, list[Symbol]] = defaultdict(list)
+    for symbol in program.symbols:
+        if symbol.imported:
+            importers[symbol.imported].append(symbol)
     used: dict[object, set[str]] = defaultdict(set)
     for symbol in sorted(others, key=lambda one: -len(one.mentions)):
         if not _may_be_short(program, symbol, spoken):
             continue
+        everywhere = [symbol, *importers[symbol]]
         # In the body of a class its own names come first.
         hiding: set[str] = set()
-        for mention in symbol.mentions:
-            hiding |= attributes.own_names.get(mention.scope, set())
-        name = next(name for name in spoken.short_names() if name not in used[symbol.group] | hiding)
-        used[symbol.group].add(name)
+        for one in everywhere:
+            hiding |= used[one.group]
+            for mention in one.mentions:
+                hiding |= attributes.own_names.get(mention.scope, set())
+        name = next(name for name in spoken.short_names() if name not in hiding)
         new.setdefault(name, set()).add(symbol.final)
-        symbol.final = name
+        for one in everywhere:
+            used[one.group].add(name)
+            one.final = name
     shorten_arguments(program, spoken)
     return new
 
@@ -46,7 +55,5 @@ def _may_be_short(program: Program, symbol: Symbol, spoken: Spoken) -> bool:
         return True
     if not symbol.origin:
         return False  # an import, whose name is there anyway
-    contents = program.contents[symbol.origin]
-    shown = {node.name for node, scope in contents.classes if scope.parent is contents.scope}
-    shown |= {binding.local for binding in program.bindings[symbol.origin]}
-    return symbol.wanted[0] not in shown
+    imported = {binding.local for binding in program.bindings[symbol.origin]}
+    return symbol.wanted[0] not in imported and not symbol.wanted[0].endswith("Error")

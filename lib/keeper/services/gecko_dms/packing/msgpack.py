@@ -7,7 +7,7 @@ otherwise arrive as 21.299999237.
 
 import struct
 
-from keeper.services.gecko_dms.float64 import nearest
+from keeper.services.gecko_dms.packing.float64 import nearest
 
 _DEPTH_LIMIT = 8
 _MEMBER_LIMIT = 256  # of all arrays and maps together
