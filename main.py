@@ -1,4 +1,4 @@
-# Thermokeeper main.py, revision 3
+# Thermokeeper main.py, revision 4
 """Starts the running release's application, and the board again if that ends: a trial release that can't start is left.
 
 Like boot.py it stays on the board for life; pins and settings are the release's, not its own. A confirmed release that
@@ -6,12 +6,15 @@ keeps crashing gets its safe mode after three starts that didn't last; after thr
 starts are counted in RTC memory, which a reset keeps and a power cut clears: b"TK", the count, a note of the release.
 
 The radio comes first: it takes 36 KB of memory in large pieces, and Python's heap would take them, and never give back.
+The heap's second area is 48 KB, and not 56, because TLS needs the rest: until it is there a thread parts the memory.
 """
 
+import _thread
 import gc
 import sys
 import time
 
+import esp32
 import machine
 import network
 
@@ -19,6 +22,10 @@ _PAUSE_MS = 10_000  # long enough to stop it from a terminal
 _START_MS = 120_000
 _SAFE_AFTER = 3
 _OTHER_AFTER = 6
+_FIRST_AREA = 56_000  # of the heap
+_SECOND_AREA = 49_152
+_HOLD_MS = 20_000
+_STACK = 5120
 
 
 def _count_start():
@@ -29,6 +36,28 @@ def _count_start():
         count = min(count + 1, 255)
     machine.RTC().memory(b"TK" + bytes([count]) + (memory[3:] if ours else b""))
     return count
+
+
+def _wait_for_second_area():
+    for _ in range(0, _HOLD_MS, 20):
+        if gc.mem_alloc() > _FIRST_AREA:
+            return
+        time.sleep_ms(20)
+
+
+def _hold_back():
+    """Part the largest piece of memory in two by a thread's stack: then the second area is of one, and the other stays."""
+    largest = max([one[2] for one in esp32.idf_heap_info(esp32.HEAP_DATA)])
+    if largest < _SECOND_AREA + 4 * _STACK:
+        return
+    gate = _thread.allocate_lock()
+    gate.acquire()
+    _thread.stack_size(largest - _SECOND_AREA - 2 * _STACK)
+    _thread.start_new_thread(gate.acquire, ())
+    _thread.stack_size(_STACK)
+    _thread.start_new_thread(_wait_for_second_area, ())
+    gate.release()
+    time.sleep_ms(50)  # until the first one's stack is free again
 
 
 def _leave():
@@ -46,6 +75,7 @@ try:
     # An application that hangs is ended too, also while it is imported; once it runs it feeds the watchdog.
     machine.WDT(timeout=_START_MS)
     network.WLAN(network.STA_IF).active(True)
+    _hold_back()
     deployed_main = globals().pop("deployed_main", None)  # boot.py found what runs instead of all this
     if deployed_main:
         deployed_main()

@@ -23,6 +23,7 @@ _KEEPERS = (
     "keeper.nvs",
     "keeper.release",
     "keeper.remembering",
+    "keeper.reusing",
     "keeper.services.streaming",
     "keeper.services.text",
     "keeper.settling",

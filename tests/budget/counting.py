@@ -39,7 +39,7 @@ from thermometer import safe as life
 
 
 def count(folder: Path, environment: Path, *, service: str, update: str) -> dict[str, int]:
-    """{stage: bytes alive, without MAIN}. environment: .venv; for a service ("gadgetkeeper", "gecko_dms") and a way to update (a stage)."""
+    """{stage: bytes alive, without MAIN}. environment: .venv; for a service and a way to update."""
     overlay = folder / "overlay" / "thermometer"
     overlay.mkdir(parents=True)
     shutil.copy(HERE / "stages.py", overlay / "safe.py")

@@ -36,6 +36,7 @@ LOADED_WITH: dict[str, set[str]] = {
     "keeper.nvs": {"keeper", "keeper.talking"},
     "keeper.release": {"keeper", "keeper.board", "keeper.talking"},
     "keeper.remembering": {"keeper.talking"},
+    "keeper.reusing": {"keeper", "keeper.board", "keeper.inflating"},
     "keeper.services": {"keeper", "keeper.talking"},
     "keeper.services.gadgetkeeper": {"keeper", "keeper.services"},
     "keeper.services.gadgetkeeper.changing": {"keeper.services"},
@@ -82,7 +83,9 @@ ENTERS = {
     "keeper.services.streaming": {"keeper.services.text"},
     "keeper.settling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
     "keeper.talking": {"keeper.trusting"},
-    "keeper.updating": {"keeper.imaging", "keeper.inflating", "keeper.nvs", "keeper.remembering"},
+    "keeper.updating": {
+        *{"keeper.imaging", "keeper.inflating", "keeper.nvs", "keeper.remembering", "keeper.reusing"},
+    },
     "thermometer": {"thermometer.proving"},
     "thermometer.station": {
         *{"keeper", "keeper.board", "keeper.typing", "thermometer.asking", "thermometer.joining"},

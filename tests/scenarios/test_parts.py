@@ -88,7 +88,7 @@ def test_an_application_that_went_bad_in_the_running_slot_is_not_passed_on(settl
     flip_a_bit(settled, settled.board.slot, APP_SIZE // 2)
     before = wire.to_device_bytes
     release = python_only(company, "2.0.0")
-    settled.says("download", "part app in the running slot is damaged: fetched instead")
+    settled.says("download", "part app can't be made of the running slot: fetched instead")
     settled.says("reset", "2.0.0")
     assert wire.to_device_bytes - before > release.manifest.file_size
     updated(settled, "2.0.0")

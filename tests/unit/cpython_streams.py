@@ -1,8 +1,9 @@
-"""On CPython, gives the device's network modules the simulator's sockets, TLS and poll, which behave as MicroPython's.
+"""On CPython, gives the device's modules the simulator's sockets, TLS, poll and deflate, which behave as MicroPython's.
 
 Imported for that effect only. The standard library stays as it is: tests' own servers use it.
 """
 
+import sys
 import time
 import weakref
 
@@ -11,6 +12,7 @@ import keeper.trusting.tls
 from thermokeeper.simulator import streams
 
 _modules = streams.modules(lambda: True, lambda: None, weakref.WeakSet())
+sys.modules["deflate"] = _modules["deflate"]
 keeper.talking.wire.socket = _modules["socket"]
 keeper.talking.wire.select = _modules["select"]
 keeper.trusting.tls.ssl = _modules["ssl"]

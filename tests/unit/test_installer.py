@@ -2,7 +2,11 @@
 
 import gc
 import hashlib
+import struct
+import sys
 
+if sys.implementation.name == "cpython":
+    import cpython_streams  # noqa: F401
 from fake_device import brought
 from fake_flash import PENDING, SLOT_SIZE, SLOTS, VALID, boot, flash_bytes, otadata, slot_content
 from fakes import Stream
@@ -460,3 +464,50 @@ def _write_large(path):
         file.write(header(manifest(app, fs)))
         file.write(app)
         file.write(fs)
+
+
+_BLANK = b"\xed\xc1\x01\r\x00\x00\x00\xc2\xa0\xfe\xa9o\x0f\x07\x14\x00\x00\x00\xf0n"  # 4096 times 0xff, by deflate
+
+
+def _in_blocks(fs, marks=None):
+    """(release file, the slot's content) of a release whose fs is stored in "blocks"; marks: other than the right."""
+    blocks = [fs[at : at + 4096] for at in range(0, len(fs), 4096)]
+    marks = marks or [hashlib.sha256(block).digest()[:4] for block in blocks]
+    chunks = [_BLANK if block == b"\xff" * 4096 else block for block in blocks]
+    index = [mark + struct.pack("<H", len(chunk)) for mark, chunk in zip(marks, chunks)]
+    stored = b"".join(index + chunks)
+    fields = manifest(APP, fs, version="1.0.0")
+    fields["parts"][1]["encoding"] = "blocks"
+    fields["parts"][1]["stored"] = len(stored)
+    head = header(fields, signed=False)
+    return head + APP + stored, slot_content(APP, head, fs)
+
+
+def _install_unsigned(data, resumable):
+    admitted = release.parse(data[:4096]).plain(), _release_in(Slots().running).plain(), None, resumable
+    _install_from(_OneFile(data, resumable=resumable), admitted, _installer())
+
+
+def test_a_file_system_is_made_of_blocks_of_the_running_slot_and_of_what_is_fetched():
+    fs = b"new!" * 1024 + OLD_FS[:4096] + b"NEW!" * 1024 + b"\xff" * 4096
+    data, content = _in_blocks(fs)
+    for resumable in (False, True):
+        with board(PARTS) as sim:
+            _install_unsigned(data, resumable)
+            assert flash_bytes(sim.path, SLOTS["ota_1"], len(content)) == content
+
+
+def test_a_block_of_the_running_slot_that_only_seems_to_be_the_right_one_is_fetched_after_all():
+    fs = b"new!" * 1024 + b"\xff" * 4096
+    there = hashlib.sha256(OLD_FS[:4096]).digest()[:4]
+    data, content = _in_blocks(fs, [there, hashlib.sha256(fs[4096:]).digest()[:4]])
+    for resumable in (False, True):
+        with board(PARTS) as sim:
+            _install_unsigned(data, resumable)
+            assert flash_bytes(sim.path, SLOTS["ota_1"], len(content)) == content
+
+
+def test_an_index_that_is_wrong_is_refused_and_no_release_is_left():
+    data = bytearray(_in_blocks(FS + b"\xff" * 4096)[0])
+    data[4096 + len(APP) + 5] = 0x11  # a length
+    _refused_and_no_release_left(bytes(data), ReleaseError, "part fs isn't as long")

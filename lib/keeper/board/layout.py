@@ -6,7 +6,9 @@ Pure values, made by `keeper.release` from a header that was checked; must not k
 HEADER_SIZE = BLOCK_SIZE = 4096
 
 # of a compressed part: how much of it a chunk stands for, by encoding
-CHUNK_SIZES = {"deflate": 2048, "deflate4": 4096}
+REUSING = "blocks"  # made of what the running release has, too: `keeper.reusing`
+CHUNK_SIZES = {"deflate": 2048, "deflate4": 4096, REUSING: BLOCK_SIZE}
+REUSING_LIMIT = 256 * BLOCK_SIZE  # of such a part: its index is in memory
 
 
 class Part:

@@ -21,6 +21,8 @@ class Chunks:
     at_start: whether the next byte begins a chunk, which lies at `place` in the file.
     """
 
+    reused = 0  # what of it wasn't fetched: see `keeper.reusing`
+
     def __init__(self, download, part, done, place):
         self.place = place
         self._download = download

@@ -13,7 +13,15 @@ import binascii
 import hashlib
 import struct
 
-from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, HEADER_SIZE, Layout, Part  # noqa: F401
+from keeper.board.layout import (  # noqa: F401
+    BLOCK_SIZE,
+    CHUNK_SIZES,
+    HEADER_SIZE,
+    REUSING,
+    REUSING_LIMIT,
+    Layout,
+    Part,
+)
 from keeper.errors import ReleaseError
 from keeper.talking import jsontext
 
@@ -65,7 +73,8 @@ def _part(fields, name):
         raise ReleaseError("the manifest is wrong: size of %s" % name)
     sha256 = binascii.unhexlify(_text(fields, "sha256", 64, 64, _HEX))
     encoding = fields.get("encoding")
-    if encoding is not None and encoding not in ENCODINGS:
+    blocks = encoding == REUSING and (name != "fs" or size > REUSING_LIMIT)
+    if blocks or (encoding is not None and encoding not in ENCODINGS):
         raise ReleaseError("part %s is encoded in a way this program doesn't know: it is too old" % name)
     return name, size, sha256, encoding, _integer(fields, "stored", 1, size) if encoding else size
 

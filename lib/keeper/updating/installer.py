@@ -15,6 +15,7 @@ from keeper.console import say
 from keeper.errors import NetError, ReleaseError, SlotError
 from keeper.phases import forget
 from keeper.updating.checkpoint import is_possible
+from keeper.updating.encoded import opened
 
 
 class Installer:
@@ -98,12 +99,13 @@ class Installer:
         self._hash(digest, start, done)
         twin = _twin(have, part)
         view = self._view
-        chunks = _chunks(download, part, done, place) if part.encoding and not twin else None
-        source = chunks or download
         point = done, place  # where a download can go on
-        if not twin and done < part.size:
-            download.seek(place, view)
+        chunks = None
         try:
+            if not twin and done < part.size:
+                there = (self._slots.running.read, have.fs_offset, have.fs.size) if have else None
+                chunks = opened(download, part, done, at, place, view, there, self._pulse)
+            source = chunks or download
             while done < part.size:
                 size = min(part.size - done, BLOCK)
                 piece = view if size == BLOCK else view[:size]
@@ -127,13 +129,14 @@ class Installer:
             good = digest.digest() == part.sha256
             if chunks and chunks.place != at + part.stored:
                 raise ReleaseError("part %s isn't as long as the manifest says" % part.name)
-            if not good and not twin:
+            if not good and not twin and not (chunks and chunks.reused):
                 raise ReleaseError("part %s isn't what the manifest says (SHA-256 differs)" % part.name)
         except NetError:
             self._checkpoint.reach(number, point[0], point[1], True)
             raise
         if not good:
-            say("download", "part %s in the running slot is damaged: fetched instead" % part.name)
+            say("download", "part %s can't be made of the running slot: fetched instead" % part.name)
+            chunks = source = None  # not in memory twice
             self._bring(download, manifest, number, at, None, 0, at)
 
     def _in_flash(self, manifest, part):
@@ -175,12 +178,6 @@ class Installer:
         other.read(manifest.header_offset, view)
         if _hex_of(view) != manifest.digest:
             raise SlotError("%s doesn't hold what was written: its flash is worn" % other.label)
-
-
-def _chunks(download, part, done, place):
-    from keeper.inflating import Chunks
-
-    return Chunks(download, part, done, place)
 
 
 def _hex_of(view):

@@ -12,6 +12,8 @@ from keeper.release import HEADER_SIZE
 from release_support import CREATED, tool
 from thermokeeper.errors import ToolError
 from thermokeeper.release.builder import read_release
+from thermokeeper.release.compression import fetched_bytes
+from thermokeeper.release.known import HEADERS_SIZE
 
 Row = tuple[str, ...]
 
@@ -70,8 +72,8 @@ def test_build_tells_what_each_earlier_release_would_download(product: Path, tmp
         shutil.rmtree(tmp_path / "2.0.0")
         new = read_release(out).manifest
         one = read_release(shelf / "thermometer-1.0.0.tkr").manifest
-        share = f"{100 * (HEADER_SIZE + new.fs.stored) / new.file_size:.0f}"
-        expected = (one.digest[:16], str(HEADER_SIZE + new.fs.stored), share, "fs")
+        share = f"{100 * (HEADERS_SIZE + new.fs.stored) / new.file_size:.0f}"
+        expected = (one.digest[:16], str(HEADERS_SIZE + new.fs.stored), share, "fs")
         found = rows(text)
         assert sorted(found) == ["1.0.0", "1.1.0"] and found["1.0.0"] == expected
 
@@ -81,10 +83,14 @@ def test_a_compressed_release_counts_with_what_is_in_its_file(product: Path, tmp
     text = make(product, tmp_path / "two.tkr", "2.0.0", "--compress", "--known", shelf, lib=lib)
     new = read_release(tmp_path / "two.tkr").manifest
     assert new.fs.stored < new.fs.size
-    assert rows(text)["1.0.0"][1] == str(HEADER_SIZE + new.fs.stored)
+    one = read_release(shelf / "thermometer-1.0.0.tkr")
+    two = read_release(tmp_path / "two.tkr")
+    fetched = fetched_bytes(two.data[-new.fs.stored :], new.fs.size, one.fs)
+    assert fetched < new.fs.stored / 2  # most blocks are there already
+    assert rows(text)["1.0.0"][1] == str(HEADERS_SIZE + fetched)
     # and it doesn't matter how the earlier one was stored: in a slot everything is plain
     text = make(product, tmp_path / "three.tkr", "3.0.0", "--known", tmp_path / "two.tkr", lib=lib)
-    assert rows(text)["2.0.0"][1:] == (str(HEADER_SIZE), rows(text)["2.0.0"][2], "none")
+    assert rows(text)["2.0.0"][1:] == (str(HEADERS_SIZE), rows(text)["2.0.0"][2], "none")
 
 
 def test_a_new_application_has_to_be_fetched(product: Path, tmp_path: Path, shelf: Path) -> None:
@@ -94,14 +100,15 @@ def test_a_new_application_has_to_be_fetched(product: Path, tmp_path: Path, shel
     known = ("--known", shelf / "thermometer-1.0.0.tkr")
     text = make(product, tmp_path / "two.tkr", "2.0.0", *known, app=tmp_path / "new.app-bin")
     new = read_release(tmp_path / "two.tkr").manifest
-    assert rows(text)["1.0.0"][1:] == (str(HEADER_SIZE + new.app.size), rows(text)["1.0.0"][2], "app")
+    assert rows(text)["1.0.0"][1:] == (str(HEADERS_SIZE + new.app.size), rows(text)["1.0.0"][2], "app")
     text = make(
         product,
         *(tmp_path / "three.tkr", "3.0.0", *known),
         app=tmp_path / "new.app-bin",
         lib=other_lib(product, tmp_path, "3"),
     )
-    assert rows(text)["1.0.0"][1:] == (str(read_release(tmp_path / "three.tkr").manifest.file_size), "100", "app fs")
+    whole = read_release(tmp_path / "three.tkr").manifest.file_size + HEADER_SIZE  # the header comes twice
+    assert rows(text)["1.0.0"][1:] == (str(whole), f"{100 * whole / (whole - HEADER_SIZE):.0f}", "app fs")
 
 
 def test_a_release_that_devices_would_refuse_is_named_as_such(product: Path, tmp_path: Path, shelf: Path) -> None:
@@ -128,7 +135,7 @@ def test_inspect_tells_it_as_json_and_leaves_the_file_itself_out(product: Path, 
             "file": str(shelf / "thermometer-1.0.0.tkr"),
             "version": "1.0.0",
             "digest": read_release(shelf / "thermometer-1.0.0.tkr").manifest.digest,
-            "download_bytes": HEADER_SIZE + manifest.fs.size,
+            "download_bytes": HEADERS_SIZE + manifest.fs.size,
             "fetched": ["fs"],
             "refusal": "",
         }

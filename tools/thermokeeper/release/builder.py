@@ -71,9 +71,10 @@ def build(
     stored = b""
     for name, part in (("app", app), ("fs", fs)):
         parts.append({"name": name, "size": len(part), "sha256": hashlib.sha256(part).hexdigest()})
-        packed = compression.pack(part) if compressed else part
+        encoding = compression.encoding_for(name, part)
+        packed = compression.pack(part, encoding) if compressed else part
         if len(packed) < len(part):
-            parts[-1] |= {"encoding": compression.ENCODING, "stored": len(packed)}
+            parts[-1] |= {"encoding": encoding, "stored": len(packed)}
             part = packed
         stored += part
     fields: dict[str, Any] = {

@@ -151,7 +151,7 @@ def build(
     for line in [*warned, *_room(len(firmware.application), manifest.slot_size, flash_size)]:
         click.echo(f"warning: {line}", err=True)
     if known:
-        _show_updates(earlier, data[: release.HEADER_SIZE])
+        _show_updates(earlier, data)
 
 
 @release_group.command("sign")
@@ -200,11 +200,11 @@ def inspect(trust: tuple[Path, ...], known: tuple[Path, ...], as_json: bool, fil
                 "fetched": list(update.fetched),
                 "refusal": update.refusal,
             }
-            for update in known_releases.updates(earlier, found.header)
+            for update in known_releases.updates(earlier, found.data)
         ]
     click.echo(json.dumps(about, indent=2) if as_json else _table(about))
     if known and not as_json:
-        _show_updates(earlier, found.header)
+        _show_updates(earlier, found.data)
     if trust and about["signature"]["state"] != "good":
         raise ToolError(f"{file}: {about['signature']['text']}")
 
@@ -293,9 +293,8 @@ def default_time() -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _show_updates(earlier: list[builder.ReleaseFile], header: bytes) -> None:
-    whole_bytes = release.parse(header).file_size
-    click.echo("\n".join(known_releases.table(known_releases.updates(earlier, header), whole_bytes)))
+def _show_updates(earlier: list[builder.ReleaseFile], data: bytes) -> None:
+    click.echo("\n".join(known_releases.table(known_releases.updates(earlier, data), len(data))))
 
 
 def _ask_passphrase() -> str:

@@ -1,4 +1,4 @@
-"""What a release costs a board and its network, in lines for a person: heap by module, bytes of a change of Python code.
+"""What a release costs a board and its network, in lines for a person: heap by module, bytes of a change of code.
 
 It knows what a product's modules are called (`layout.STARTED`) and what the budget is, not how modules are weighed.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from keeper.release import HEADER_SIZE, Manifest
+from keeper.release import Manifest
 from thermokeeper.release import budget
+from thermokeeper.release.known import HEADERS_SIZE
 from thermokeeper.release.merging.layout import STARTED
 from thermokeeper.release.weighing import Weights
 
@@ -19,8 +20,9 @@ _SHOWN = 5
 def memory_lines(weights: Weights) -> tuple[list[str], list[str]]:
     """(what to tell, what to warn of) of a release's modules."""
     apps = [name for name in weights.own if name.count(".") == 1 and name.split(".")[1] == STARTED[0]]
-    services = [name for name in weights.own if name.startswith(_SERVICES) and weights.own.keys() & _joining(name)]
-    always = max((weights.loaded(*apps, service) for service in services or apps), key=lambda one: _sum(weights, one))
+    services = [name for name in weights.own if name.startswith(_SERVICES) and f"{name}.joining" in weights.own]
+    each = [weights.loaded(*apps, service) for service in services] or [weights.loaded(*apps)]
+    always = max(each, key=lambda one: _sum(weights, one))
     idle = budget.MAIN + _sum(weights, always) + budget.OBJECTS
     told = [
         f"memory, estimated: {_kb(idle)} of {_kb(budget.IDLE)} KB of heap when idle, {_list(weights, always)}",
@@ -37,14 +39,10 @@ def memory_lines(weights: Weights) -> tuple[list[str], list[str]]:
 
 def download_line(manifest: Manifest) -> str:
     """What a board downloads if nothing but Python code is new."""
-    size = 2 * HEADER_SIZE + manifest.fs.stored
+    size = HEADERS_SIZE + manifest.fs.stored
     share = 100 * size / manifest.file_size
     hint = "" if manifest.fs.encoding else "; --compress makes that less"
     return f"a change of Python code alone: {size} bytes to download, {share:.1f} % of all{hint}"
-
-
-def _joining(service: str) -> set[str]:
-    return {f"{service}.joining"}
 
 
 def _sum(weights: Weights, names: frozenset[str]) -> int:

@@ -1,6 +1,7 @@
 """What an update from each earlier release costs: what a device that runs it downloads to get another one.
 
-A device copies a part that its running release has, too, and fetches the header and the rest.
+A device copies a part that its running release has, too, and of one in "blocks" the blocks that it has; it fetches the
+header, twice (to decide, and to write it last), and the rest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keeper import release
+from keeper.board.layout import REUSING
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.release.builder import ReleaseFile, read_release
+from thermokeeper.release.compression import fetched_bytes
 from thermokeeper.release.files import read_bytes
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.trust import read_trust
+
+HEADERS_SIZE = 2 * release.HEADER_SIZE
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ def read_known(paths: Sequence[Path], but: Path | None = None) -> list[ReleaseFi
     return list(found.values())
 
 
-def updates(known: Sequence[ReleaseFile], header: bytes) -> list[Update]:
-    """What devices with these releases would do about the one with this header, signed or not yet."""
-    return [_update(old, header) for old in known]
+def updates(known: Sequence[ReleaseFile], data: bytes) -> list[Update]:
+    """What devices with these releases would do about this one, signed or not yet."""
+    return [_update(old, data) for old in known]
 
 
 def table(rows: Sequence[Update], whole_bytes: int) -> list[str]:
@@ -68,13 +73,19 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _update(old: ReleaseFile, header: bytes) -> Update:
+def _update(old: ReleaseFile, data: bytes) -> Update:
+    header = data[: release.HEADER_SIZE]
     manifest = release.parse(header)
     there = {(part.size, part.sha256) for part in old.manifest.parts}
     lacking = [part for part in manifest.parts if (part.size, part.sha256) not in there]
     if old.manifest.digest == manifest.digest:
         return Update(old.path, old.manifest.version, old.manifest.digest, 0, (), "the same release")
-    size = release.HEADER_SIZE + sum(part.stored for part in lacking)
+    size = HEADERS_SIZE
+    for part in lacking:
+        if part.encoding == REUSING:
+            size += fetched_bytes(data[-part.stored :], part.size, old.fs)  # it is always the last part
+        else:
+            size += part.stored
     refusal = _refusal(old, header, manifest)
     names = tuple(part.name for part in lacking)
     return Update(old.path, old.manifest.version, old.manifest.digest, size, names, refusal)
