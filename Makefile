@@ -15,7 +15,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint format demo bench power exchanges flash deploy console test-device clean distclean
+.PHONY: help setup test lint format demo bench memory power exchanges flash deploy console test-device clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ format: $(READY) ## let ruff format the code and mend what it can
 
 bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
 	@$(BIN)/python -m thermokeeper.bench $(ARGS)
+
+memory: $(READY) ## count what a board has in its heap, stage by stage, beside the budget
+	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m budget
 
 power: $(READY) ## cut the power at every flash operation of a board's life, and count what each guard is worth
 	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m power $(ARGS)

@@ -38,6 +38,10 @@ def _count_start():
     return count
 
 
+def _pass(gate):
+    gate.acquire()
+
+
 def _wait_for_second_area():
     for _ in range(0, _HOLD_MS, 20):
         if gc.mem_alloc() > _FIRST_AREA:
@@ -46,17 +50,22 @@ def _wait_for_second_area():
 
 
 def _hold_back():
-    """Part the largest piece of memory in two by a thread's stack: then the second area is of one, and the other stays."""
+    """Part the largest piece of memory by a thread's stack: one side is the heap's, the other the IDF's."""
     largest = max([one[2] for one in esp32.idf_heap_info(esp32.HEAP_DATA)])
     if largest < _SECOND_AREA + 4 * _STACK:
         return
     gate = _thread.allocate_lock()
     gate.acquire()
-    _thread.stack_size(largest - _SECOND_AREA - 2 * _STACK)
-    _thread.start_new_thread(gate.acquire, ())
-    _thread.stack_size(_STACK)
-    _thread.start_new_thread(_wait_for_second_area, ())
-    gate.release()
+    try:
+        _thread.stack_size(largest - _SECOND_AREA - 2 * _STACK)
+        _thread.start_new_thread(_pass, (gate,))
+        _thread.stack_size(_STACK)
+        _thread.start_new_thread(_wait_for_second_area, ())
+    except OSError as error:  # with PSRAM the largest piece is where no stack can be, and nothing runs short
+        print("tk: main: memory stays in one piece: %s" % error)
+    finally:
+        _thread.stack_size(0)
+        gate.release()
     time.sleep_ms(50)  # until the first one's stack is free again
 
 

@@ -51,19 +51,23 @@ class Lifecycle:
         self._sync_ms = sync_ms
         self._backoff = Backoff(_RETRY_BASE_MS, _RETRY_CAP_MS)
         self._booted_ms = self._due_ms = time.ticks_ms()
-        self._last_note = None
-        self._refused_id = None
+        self._last_note = self._refused_id = None
         self._refusals = 0
         self._refused_ms = 0
 
     def begin(self):
         """Settle after a boot what NVS and the slots disagree about."""
+        try:
+            self.standing.recall()
+        except KeeperError as error:
+            say("state", str(error))
+        self._end()
         from keeper import settling
 
         try:
             settling.settle(self)
         finally:
-            phases.end()
+            self._end()
 
     def step(self):
         """Do what is due, if anything. Never raises a KeeperError."""

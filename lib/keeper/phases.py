@@ -15,7 +15,9 @@ handles = {}
 # All of keeper that isn't needed all the time; the services' own parts are named by their services.
 _KEEPERS = (
     "keeper.admitting",
+    "keeper.assembling",
     "keeper.board",
+    "keeper.booting",
     "keeper.changing",
     "keeper.factory",
     "keeper.imaging",

@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ SERVER = "http://10.0.0.1:8210"
 VERSION = {"id": "7", "name": "1.0.0"}
 
 
-# Before anything is counted: what is part of the firmware on a board, and the stages themselves.
+# Before anything is counted: what is part of the firmware on a board, and the stages themselves. The heap there begins
+# at a small address, and the collector takes a number for a pointer if it can be one: what is counted is beyond 16 MiB.
 _BOARD = """
+low = bytearray(16 << 20)
 import sys
 sys.path[:] = ["", "/board", "/release"]
 import array, binascii, deflate, errno, gc, hashlib, io, json, micropython, os, random, struct, time
@@ -38,13 +41,13 @@ from thermometer import safe as life
 """
 
 
-def count(folder: Path, environment: Path, *, service: str, update: str) -> dict[str, int]:
-    """{stage: bytes alive, without MAIN}. environment: .venv; for a service and a way to update."""
+def count(folder: Path, environment: Path, *, service: str, updates: Sequence[str], compressed: bool) -> dict[str, int]:
+    """{stage: bytes alive, MAIN left out}. environment: .venv; updates: stages, of releases compressed or not."""
     overlay = folder / "overlay" / "thermometer"
     overlay.mkdir(parents=True)
     shutil.copy(HERE / "stages.py", overlay / "safe.py")
     shop = Workshop(folder, stock_firmware()[0])
-    release = shop.release("1.0.0", overlay.parent, compressed=update == "compressed")
+    release = shop.release("1.0.0", overlay.parent, compressed=compressed)
     members: dict[str, Any] = {"service": service}
     if service == "gecko_dms":
         members["token"] = "workshop"
@@ -65,7 +68,7 @@ def count(folder: Path, environment: Path, *, service: str, update: str) -> dict
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         )
     stages = ["idle"]
-    for stage in ("settling", "joining", "following", "admitting", update, "typing"):
+    for stage in ("settling", "joining", "following", "admitting", *updates, "typing"):
         stages += [stage, "over"]
     partitions = tuple((p.label, p.kind, p.subtype, p.offset, p.size) for p in table.partitions.values())
     code = [("firmware", _BOARD.format(table=partitions))] + [

@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 const [library, folder] = process.argv.slice(2);
 const { loadMicroPython } = await import(pathToFileURL(library));
 const said = [];
-const mp = await loadMicroPython({ heapsize: 4 << 20, stdout: (line) => said.push(line), linebuffer: true });
+const mp = await loadMicroPython({ heapsize: 24 << 20, stdout: (line) => said.push(line), linebuffer: true });
 
 function copy(from, to) {
   for (const entry of fs.readdirSync(from, { withFileTypes: true })) {

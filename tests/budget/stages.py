@@ -27,14 +27,13 @@ def idle():
 
 
 def settling():
-    """The board has just started: it looks at what runs. It isn't activated yet, so its service is asked, too."""
+    """The board has just started: it looks at what runs."""
     global held
     from keeper import release, settling  # noqa: F401
     from keeper.board.slots import Slots
     from keeper.imaging import length  # noqa: F401
     from keeper.nvs.state import Store
     from keeper.remembering.ledger import Ledger
-    from thermometer import settling as first  # noqa: F401
 
     life = _thermometer.lifecycle
     header = bytearray(release.HEADER_SIZE)
@@ -94,10 +93,32 @@ def text():
 
 def compressed():
     """A release arrives compressed."""
+    _inflate(True)
+
+
+def compressed_text():
+    """The same as base64 in JSON."""
+    _inflate(False)
+
+
+def blocks():
+    """The file system of a compressed release arrives, as far as the board hasn't got it."""
+    global held
+    from keeper.board.slots import Slots
+    from keeper.reusing import Blocks
+
+    download, layout, scrap = _update(True)
+    there = Slots().running.read, layout.fs_offset, layout.fs.size
+    source = Blocks(download, layout.fs, 0, 4096 + layout.app.stored, scrap, there, _thermometer.pulse)
+    source.fill(scrap)
+    held += (source, there)
+
+
+def _inflate(is_raw):
     global held
     from keeper.inflating import Chunks
 
-    download, layout, scrap = _update(True)
+    download, layout, scrap = _update(is_raw)
     chunks = Chunks(download, layout.app, 0, len(scrap))
     chunks.fill(scrap)
     held += (chunks,)
@@ -127,9 +148,7 @@ def _update(is_raw):
     download = Download(life.cloud, "7", layout.file_size, _ETAG if is_raw else None, is_raw)
     installer = Installer(slots, Checkpoint(), life.pulse, _Progress())
     download.seek(len(header), header)
-    if is_raw and layout.app.encoding:
-        pass  # the next bytes are a chunk's
-    else:
+    if not layout.app.encoding:
         download.fill(header)
     held = life, download, installer, layout, plain
     return download, layout, header

@@ -28,7 +28,9 @@ RESIDENT = {
 LOADED_WITH: dict[str, set[str]] = {
     "keeper": set(),
     "keeper.admitting": {"keeper", "keeper.board"},
+    "keeper.assembling": {"keeper", "keeper.talking"},
     "keeper.board": {"keeper"},
+    "keeper.booting": {"keeper"},
     "keeper.changing": {"keeper", "keeper.board", "keeper.nvs", "keeper.remembering"},
     "keeper.factory": {"keeper", "keeper.talking"},
     "keeper.imaging": {"keeper"},
@@ -51,7 +53,7 @@ LOADED_WITH: dict[str, set[str]] = {
     "keeper.services.streaming": {"keeper", "keeper.services", "keeper.talking"},
     "keeper.services.text": {"keeper", "keeper.talking"},
     "keeper.settling": {
-        *{"keeper", "keeper.board", "keeper.nvs", "keeper.release", "keeper.remembering", "keeper.talking"},
+        *{"keeper", "keeper.board", "keeper.booting", "keeper.nvs", "keeper.release", "keeper.remembering"},
     },
     "keeper.talking": {"keeper"},
     "keeper.trusting": {"keeper", "keeper.factory"},
@@ -62,16 +64,17 @@ LOADED_WITH: dict[str, set[str]] = {
     "thermometer.joining": {"keeper", "keeper.nvs"},
     "thermometer.measuring": {"keeper", "thermometer.station"},
     "thermometer.proving": set(),
-    "thermometer.settling": {"keeper", "keeper.factory", "keeper.settling"},
+    "thermometer.settling": {"keeper"},
     "thermometer.station": {"keeper"},
-    "thermometer.typing": {"keeper", "keeper.board", "keeper.nvs"},
+    "thermometer.typing": {"keeper", "keeper.booting", "keeper.nvs"},
     "thermometer.wiring": {"thermometer.station"},
 }
 # folder: phases that it enters, by imports inside functions
 ENTERS = {
     "keeper": {"keeper.admitting", "keeper.changing", "keeper.settling", "keeper.updating"},
     "keeper.admitting": {"keeper.imaging", "keeper.nvs", "keeper.release"},
-    "keeper.board": {"keeper.imaging"},
+    "keeper.assembling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
+    "keeper.board": {"keeper.booting", "keeper.imaging"},
     "keeper.changing": {"keeper.settling"},
     "keeper.services.gadgetkeeper": {"keeper.services.gadgetkeeper.changing", "keeper.services.gadgetkeeper.joining"},
     "keeper.services.gadgetkeeper.changing": {"keeper.services.streaming"},
@@ -81,7 +84,6 @@ ENTERS = {
     },
     "keeper.services.gecko_dms.changing": {"keeper.services.streaming"},
     "keeper.services.streaming": {"keeper.services.text"},
-    "keeper.settling": {"keeper.services.gadgetkeeper", "keeper.services.gecko_dms"},
     "keeper.talking": {"keeper.trusting"},
     "keeper.updating": {
         *{"keeper.imaging", "keeper.inflating", "keeper.nvs", "keeper.remembering", "keeper.reusing"},
@@ -91,6 +93,7 @@ ENTERS = {
         *{"keeper", "keeper.board", "keeper.typing", "thermometer.asking", "thermometer.joining"},
         *{"thermometer.settling", "thermometer.typing", "thermometer.wiring"},
     },
+    "thermometer.settling": {"keeper.assembling", "keeper.board", "keeper.factory"},
     "thermometer.typing": {"keeper", "keeper.settling", "thermometer.joining"},
 }
 
@@ -112,6 +115,7 @@ DOORS = {
 DEVICE_MODULES = {
     *{"array", "binascii", "collections", "deflate", "errno", "gc", "hashlib", "io", "json", "micropython", "os"},
     *{"random", "select", "socket", "ssl", "struct", "sys", "time"},
+    "_thread",  # main.py's, for the time of a start
     *DOORS,
     *{"keeper", "thermometer", "trust"},
 }

@@ -13,9 +13,9 @@ from victim import NOW, RUNNING, Spliced, Victim, Wrong
 
 from fake_flash import VALID, otadata
 from keeper import device, phases
+from keeper.assembling import assemble
 from keeper.errors import KeeperError
 from keeper.factory import identity
-from keeper.settling import assemble
 from support_flash import attach, make_flash
 from thermometer.joining import load as networks
 from thermometer.settling.settings import settings_from

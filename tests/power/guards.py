@@ -18,14 +18,14 @@ from power.workshop import Change
 _SLOTS = ("ota_0", "ota_1")
 _TRIAL: Change = ("keeper/changing/target.py", "        if missing:\n", "        if False:\n")
 _NO_BOOT_CHECK: Change = (
-    "keeper/board/slots.py",
-    "if self._partition(self._boot).info() != self._running_partition.info():",
+    "keeper/booting/otadata.py",
+    "if slots.selected().info() != slots.running.partition.info():",
     "if False:",
 )
 _WRITES_ON_TRIAL: Change = (
-    "keeper/board/slots.py",
-    "        if self.on_trial():\n            raise SlotError(",
-    "        if False:\n            raise SlotError(",
+    "keeper/booting/otadata.py",
+    "    if on_trial(slots):\n        raise SlotError(",
+    "    if False:\n        raise SlotError(",
 )
 _HEADER_FIRST: tuple[Change, ...] = (
     (

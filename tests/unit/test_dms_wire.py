@@ -4,12 +4,12 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
+from keeper.assembling.assembly import join
 from keeper.errors import CloudError, NetError
 from keeper.services.gadgetkeeper import GadgetKeeper
 from keeper.services.gecko_dms import DmsWire
 from keeper.services.gecko_dms.packing.msgpack import dumps, loads
 from keeper.services.gecko_dms.standing import GeckoDms
-from keeper.settling.assembly import join
 from keeper.talking.http import Client
 from scripted import HOLD, ScriptedServer, answer
 from support import raises

@@ -6,10 +6,10 @@ import sys
 
 if sys.implementation.name == "cpython":
     import cpython_streams  # noqa: F401
+from keeper.assembling.assembly import join
 from keeper.errors import CloudError, FactoryError, NetError
 from keeper.services.gadgetkeeper import GadgetKeeper
 from keeper.services.gadgetkeeper.joining import proof
-from keeper.settling.assembly import join
 from keeper.talking.http import Client
 from scripted import HOLD, ScriptedServer, answer
 from support import raises

@@ -5,8 +5,8 @@ import struct
 from esp32 import Partition
 
 from fake_flash import ABORTED, INVALID, NEW, OTADATA, PENDING, UNDEFINED, VALID, boot, flash_bytes, otadata
-from keeper.board import slots
 from keeper.board.slots import Slots
+from keeper.booting import state_name
 from keeper.errors import SlotError
 from support import raises
 from support_flash import TABLE, Ended, app_image, attach, board, table_bytes
@@ -74,7 +74,7 @@ def test_entries_with_a_wrong_checksum_say_nothing():
 
 
 def test_each_state_has_a_word():
-    words = [slots.state_name(state) for state in (NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED, 99)]
+    words = [state_name(state) for state in (NEW, PENDING, VALID, INVALID, ABORTED, UNDEFINED, 99)]
     assert words == ["new", "on trial", "valid", "invalid", "aborted", "undefined", "undefined"]
 
 

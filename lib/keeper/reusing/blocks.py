@@ -5,6 +5,7 @@ its chunk; the chunks follow, as `keeper.inflating` has them but without a lengt
 Two blocks may have the same 4 bytes: what comes of that shows in the hash of the part. It knows no network.
 """
 
+import gc
 from hashlib import sha256
 
 from keeper.board.layout import BLOCK_SIZE
@@ -43,6 +44,7 @@ class Blocks(Chunks):
         self._fetched = 0  # up to here the file is asked for
         self._read, self._offset, size = there or (None, 0, 0)
         self._marks = _marks(self._read, self._offset, size, scrap, pulse)
+        gc.collect()
 
     def _begin(self, scrap):
         number = self._number

@@ -4,17 +4,13 @@ What it finds it leaves in the life cycle, as plain values.
 """
 
 from keeper import release
-from keeper.board.slots import ABORTED, INVALID, Slots, state_name
+from keeper.board.slots import Slots
+from keeper.booting import ABORTED, INVALID, state_name
 from keeper.console import say
 from keeper.errors import KeeperError, ReleaseError
 from keeper.nvs.state import Store
 from keeper.remembering.ledger import Ledger
 from keeper.settling import bootfiles
-
-
-def on_trial():
-    """Whether the running slot still has to prove itself. Raises SlotError."""
-    return Slots().on_trial()
 
 
 def running():
@@ -30,10 +26,6 @@ def settle(life):
     life.on_trial = slots.on_trial()
     state, version = state_name(slots.state(slots.running)), running.version if running else "unknown"
     say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
-    try:
-        life.standing.recall()
-    except KeeperError as error:
-        say("state", str(error))
     try:
         aborted = slots.state(slots.other) in (ABORTED, INVALID)
         why = life.product.last_words()

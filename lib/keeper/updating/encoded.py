@@ -1,5 +1,7 @@
 """What makes a part out of its stored form, if that is another one; each encoding's code is loaded when it comes."""
 
+import gc
+
 from keeper.board.layout import REUSING
 
 
@@ -8,6 +10,7 @@ def opened(download, part, done, at, place, scrap, there, pulse):
 
     at: where the part begins in the file, place: where its next bytes are. there: as `keeper.reusing` takes it.
     """
+    gc.collect()  # the buffers of the part before
     if part.encoding == REUSING:
         from keeper.reusing import Blocks
 

@@ -101,6 +101,7 @@ class Installer:
         view = self._view
         point = done, place  # where a download can go on
         chunks = None
+        self._checkpoint.reach(number, done, place)  # written now if at all: later there is less memory
         try:
             if not twin and done < part.size:
                 there = (self._slots.running.read, have.fs_offset, have.fs.size) if have else None

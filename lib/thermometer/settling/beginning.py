@@ -1,9 +1,11 @@
-"""A station finds out who its board is, what runs, and what follows from it; it leaves that in the station."""
+"""A station finds out who its board is, what runs, and what follows from it; it leaves that in the station.
 
-from keeper import settling
+Each step's code is gone from memory before the next one's comes.
+"""
+
 from keeper.console import say
 from keeper.errors import KeeperError, SlotError
-from keeper.factory import identity
+from keeper.phases import forget
 from thermometer.settling.settings import settings_from
 
 _THING_NAME = "ThermometerDevice"
@@ -14,9 +16,9 @@ def settle(station):
     """Settle a `Station`; without an identity there is nothing to activate."""
     record = {}
     try:
-        if settling.on_trial():
+        if _on_trial():
             station.begin_trial()
-        station.identity = identity.read()
+        station.identity = _identity()
         record = station.identity.extra
         say("identity", "%s, serial %s" % (station.identity.product, station.identity.serial))
     except SlotError as error:
@@ -30,12 +32,34 @@ def settle(station):
     station.pulse()
 
 
+def _on_trial():
+    from keeper.board.slots import Slots
+
+    try:
+        return Slots().on_trial()
+    finally:
+        forget("keeper.board")
+
+
+def _identity():
+    from keeper.factory import identity
+
+    try:
+        return identity.read()
+    finally:
+        forget("keeper.factory")
+
+
 def _assemble(station):
+    from keeper import assembling
+
     found, clock = station.identity, station.clock
     try:
-        station.lifecycle = settling.assemble(
+        station.lifecycle = assembling.assemble(
             found, station, station.pulse, clock.utc, clock.learn, _THING_NAME, station.settings["sync_ms"]
         )
     except KeeperError as error:
         say("state", str(error))
+    finally:
+        forget("keeper.assembling")
     found.keep(*_KEPT)

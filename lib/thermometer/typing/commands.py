@@ -7,7 +7,7 @@ lines are typed nor how answers are shown. docs/console.md has the list.
 import time
 
 from keeper import memory
-from keeper.board.slots import state_name
+from keeper.booting import state_name
 from keeper.errors import CommandError, KeeperError, NetError
 from keeper.nvs.state import entries
 

@@ -10,9 +10,9 @@ import pytest
 
 import cpython_streams  # noqa: F401
 from fake_device import kept_loaded
+from keeper.assembling.assembly import join
 from keeper.errors import CloudError
 from keeper.factory.identity import checked
-from keeper.settling.assembly import join
 from keeper.talking.http import Client
 from thermokeeper.server.client import OwnerClient
 

@@ -148,6 +148,7 @@ class Sandbox:
             "os": self._os(),
             "sys": self._sys(),
             "gc": shim["_simgc"],
+            "_thread": shim["_simthread"],
             "micropython": shim["micropython"],
             "builtins": module_of("builtins", board_builtins),
         }

@@ -90,6 +90,13 @@ class Pool:
         """Take and give at once; no more than there is."""
         self.give(self.take(min(size, self.free)))
 
+    def part(self, taken):
+        """Give back what `take` gave while something lies between it and the rest: it stays a block of its own."""
+        for block, size in taken:
+            self._blocks.append([block[0], 0])
+            self._move(self._blocks[-1], size)
+        self._note()
+
     def split(self, size):
         """Make two of the largest block, once."""
         largest = self._largest_block()
@@ -193,6 +200,7 @@ class Memory:
         self._tell = tell
         self._started = False
         self._measure = self._collect = self._watch = _nothing
+        self.when_grown = []  # called once the heap has its second area
         self.used = 0
         self._once = {}
         self._sockets = {}  # key -> Hold
@@ -226,6 +234,8 @@ class Memory:
                 if not self.heap.grow(_PIECE):
                     self._account()
                     raise MemoryError("memory allocation failed, allocating %d bytes" % _PIECE)
+        while self.when_grown and len(self.heap.areas) > 1:
+            self.when_grown.pop()()
         if self._sockets:
             for held in self._sockets.values():
                 self.pool.dip(TLS_ANSWER if held.tls else ANSWER)
@@ -308,6 +318,18 @@ class Memory:
             self.pool.give(held.taken)
             if held.tls:
                 self.pool.split(TLS_HOLE)
+
+    # threads
+
+    def start_thread(self, size):
+        """A thread's stack: what `end_thread` wants back, or None."""
+        self.look()
+        return self.pool.take(size, size)
+
+    def end_thread(self, taken, apart):
+        """apart: another thread's stack lies between this one and the memory that follows."""
+        (self.pool.part if apart else self.pool.give)(taken)
+        self._account()
 
     # sockets
 

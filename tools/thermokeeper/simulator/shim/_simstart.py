@@ -19,10 +19,12 @@ sys.modules["time"] = _simtime  # from here on `import time` is the board's
 import _simgc  # noqa: E402
 import _simsocket  # noqa: E402
 import _simssl  # noqa: E402
+import _simthread  # noqa: E402
 
 sys.modules["gc"] = _simgc
 sys.modules["socket"] = _simsocket
 sys.modules["ssl"] = _simssl
+sys.modules["_thread"] = _simthread
 
 for name in ("machine", "network", "onewire", "ds18x20", "ntptime", "esp32"):
     __import__(name)

@@ -1,0 +1,19 @@
+"""Prints the budget beside what is counted: `make memory`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from budget.counting import count
+from budget.test_budget import KINDS
+from thermokeeper.release import budget
+
+print(f"idle: at most {budget.IDLE} bytes of heap; any stage, garbage ({budget.GARBAGE}) included: {budget.PEAK}")
+for service, compressed, updates in KINDS:
+    with tempfile.TemporaryDirectory() as folder:
+        counts = count(Path(folder), Path(sys.prefix), service=service, compressed=compressed, updates=updates)
+    print(f"{service}, {'compressed' if compressed else 'plain'} releases")
+    for stage, size in counts.items():
+        if not stage.endswith(" over"):
+            most = budget.MAIN + size + (budget.GARBAGE if stage != "idle" else 0)
+            print(f"  {stage:16}{most:8}")
