@@ -8,7 +8,7 @@ from budget.counting import count
 from budget.test_budget import KINDS
 from thermokeeper.release import budget
 
-print(f"idle: at most {budget.IDLE} bytes of heap; any stage, garbage ({budget.GARBAGE}) included: {budget.PEAK}")
+print(f"bytes of a board's heap; at most {budget.IDLE} when idle, {budget.PEAK} at any stage, garbage included")
 for service, compressed, updates in KINDS:
     with tempfile.TemporaryDirectory() as folder:
         counts = count(Path(folder), Path(sys.prefix), service=service, compressed=compressed, updates=updates)

@@ -628,7 +628,7 @@ def _first_chunk(packed: bytes) -> tuple[bytes, bytes]:
 
 
 def _deflated(data: bytes) -> bytes:
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS[compression.ENCODING])
     return deflate.compress(data) + deflate.flush()
 
 

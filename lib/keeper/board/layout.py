@@ -8,6 +8,7 @@ HEADER_SIZE = BLOCK_SIZE = 4096
 # of a compressed part: how much of it a chunk stands for, by encoding
 REUSING = "blocks"  # made of what the running release has, too: `keeper.reusing`
 CHUNK_SIZES = {"deflate": 2048, "deflate4": 4096, REUSING: BLOCK_SIZE}
+WINDOW_BITS = {"deflate": 11, "deflate4": 10, REUSING: 10}  # a window of 2 or 1 KiB
 REUSING_LIMIT = 256 * BLOCK_SIZE  # of such a part: its index is in memory
 
 

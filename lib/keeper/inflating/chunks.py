@@ -1,17 +1,16 @@
 """A compressed part of a release, as a row of chunks that are inflated one by one.
 
 Each chunk stands for 2 or 4 KiB of the part, by its encoding (the last for what is left): u16 LE length, then so many
-bytes of raw deflate with a window of 2 KiB, or the bytes themselves if the length is that of what they stand for. So
-the memory is bounded, and a download can go on at any chunk. docs/release-format.md. It knows no slot and no network.
+bytes of raw deflate with a window of 2 or 1 KiB, or the bytes themselves if the length is that of what they stand for.
+So the memory is bounded, and a download can go on at any chunk. docs/release-format.md. It knows no slot and no network.
 """
 
 import gc
 import io
 
-from keeper.board.layout import CHUNK_SIZES
+from keeper.board.layout import CHUNK_SIZES, WINDOW_BITS
 from keeper.errors import ReleaseError
 
-_WINDOW_BITS = 11
 _PACKED_LIMIT = 4096  # no chunk stands for more
 
 
@@ -27,6 +26,7 @@ class Chunks:
         self.place = place
         self._download = download
         self._chunk_size = CHUNK_SIZES[part.encoding]
+        self._window_bits = WINDOW_BITS[part.encoding]
         self._part_left = part.size - done
         self._left = 0  # of the chunk in work
         self._length = memoryview(bytearray(2))
@@ -80,7 +80,7 @@ class Chunks:
             length -= len(piece)
         packed.seek(0)
         gc.collect()  # the window and the tables of the chunk before
-        self._stream = deflate.DeflateIO(packed, deflate.RAW, _WINDOW_BITS)
+        self._stream = deflate.DeflateIO(packed, deflate.RAW, self._window_bits)
 
     def _inflate(self, view):
         try:

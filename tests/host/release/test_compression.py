@@ -228,12 +228,12 @@ def damaged(encoding: str) -> Iterator[tuple[bytes, int]]:
     raw = compression.pack(chance.randbytes(size), encoding)
     yield raw[: len(raw) // 2] + raw, size
     # deflate data that never ends, that says more or less than a chunk stands for, of other windows and kinds
-    bomb = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS)
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS[encoding])
     for content in (
         bomb.compress(bytes(1_000_000)) + bomb.flush(),
-        _deflated(bytes(chunk_size - 1)),
-        _deflated(bytes(chunk_size + 1)),
-        _deflated(bytes(chunk_size))[:-1],
+        _deflated(bytes(chunk_size - 1), encoding),
+        _deflated(bytes(chunk_size + 1), encoding),
+        _deflated(bytes(chunk_size), encoding)[:-1],
         zlib.compress(bytes(chunk_size)),
         b"\x03\x00",
         b"\x07",  # a kind of block that doesn't exist
@@ -253,8 +253,8 @@ def damaged(encoding: str) -> Iterator[tuple[bytes, int]]:
         yield struct.pack("<H", len(chunk)) + chunk, chunk_size
 
 
-def _deflated(data: bytes) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS)
+def _deflated(data: bytes, encoding: str) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -compression.WINDOW_BITS[encoding])
     return packer.compress(data) + packer.flush()
 
 
@@ -285,9 +285,9 @@ def test_a_chunk_that_is_not_exactly_what_it_should_be_is_refused_by_everybody(t
     tail = b"tail" * 4
     good = compression.pack(bytes(chunk_size), encoding)
     wrong = [
-        (struct.pack("<H", len(longer := _deflated(bytes(chunk_size + 1)))) + longer, chunk_size),
-        (struct.pack("<H", len(shorter := _deflated(bytes(chunk_size - 1)))) + shorter, chunk_size),
-        (struct.pack("<H", len(cut := _deflated(bytes(chunk_size))[:-1])) + cut, chunk_size),
+        (struct.pack("<H", len(longer := _deflated(bytes(chunk_size + 1), encoding))) + longer, chunk_size),
+        (struct.pack("<H", len(shorter := _deflated(bytes(chunk_size - 1), encoding))) + shorter, chunk_size),
+        (struct.pack("<H", len(cut := _deflated(bytes(chunk_size), encoding)[:-1])) + cut, chunk_size),
         (
             good + struct.pack("<H", len(tail) + 1) + tail + b"x",
             chunk_size + len(tail),
@@ -296,7 +296,7 @@ def test_a_chunk_that_is_not_exactly_what_it_should_be_is_refused_by_everybody(t
         (struct.pack("<H", chunk_size + 1) + bytes(chunk_size + 1), chunk_size),
     ]
     # deflate makes short content longer: what is longer than the content it stands for is no chunk, right or not
-    padded = _deflated(b"a")
+    padded = _deflated(b"a", encoding)
     assert len(padded) > 1
     wrong.append((struct.pack("<H", len(padded)) + padded, 1))
     assert on_micropython(tmp_path, wrong, encoding)[0] == ["ReleaseError"] * len(wrong)

@@ -9,11 +9,10 @@ import hashlib
 import struct
 import zlib
 
-from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, REUSING, REUSING_LIMIT
+from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, REUSING, REUSING_LIMIT, WINDOW_BITS
 from thermokeeper.errors import ToolError
 
 ENCODING = "deflate4"  # of what can't be made of the running slot
-WINDOW_BITS = 11
 _ENTRY = struct.Struct("<4sH")  # first bytes of a block's SHA-256, length of its chunk
 _GAP_SIZE = 8 * 1024  # keeper.reusing reads on over less
 
@@ -30,7 +29,7 @@ def pack(data: bytes, encoding: str = ENCODING) -> bytes:
     packed = bytearray()
     for start in range(0, len(data), chunk_size):
         plain = data[start : start + chunk_size]
-        deflate = zlib.compressobj(9, zlib.DEFLATED, -WINDOW_BITS)
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -WINDOW_BITS[encoding])
         chunk = deflate.compress(plain) + deflate.flush()
         if len(chunk) >= len(plain):
             chunk = plain
@@ -59,7 +58,7 @@ def unpack(packed: bytes, size: int, encoding: str = ENCODING) -> bytes:
         at += length
         if len(chunk) != length or not 0 < length <= wanted:
             raise ToolError("a compressed part is damaged")
-        plain = chunk if length == wanted else _inflate(chunk, wanted)
+        plain = chunk if length == wanted else _inflate(chunk, wanted, encoding)
         if encoding == REUSING and _mark(plain) != packed[entry : entry + 4]:
             raise ToolError("a compressed part is damaged")
         data += plain
@@ -87,8 +86,8 @@ def _mark(block: bytes) -> bytes:
     return hashlib.sha256(block).digest()[:4]
 
 
-def _inflate(chunk: bytes, wanted: int) -> bytes:
-    inflate = zlib.decompressobj(-WINDOW_BITS)
+def _inflate(chunk: bytes, wanted: int, encoding: str) -> bytes:
+    inflate = zlib.decompressobj(-WINDOW_BITS[encoding])
     try:
         plain = inflate.decompress(chunk, wanted) + inflate.decompress(inflate.unconsumed_tail, 1)
     except zlib.error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from keeper.board.layout import REUSING
 from keeper.release import Manifest
 from thermokeeper.release import budget
 from thermokeeper.release.known import HEADERS_SIZE
@@ -38,11 +39,15 @@ def memory_lines(weights: Weights) -> tuple[list[str], list[str]]:
 
 
 def download_line(manifest: Manifest) -> str:
-    """What a board downloads if nothing but Python code is new."""
+    """What a board downloads if MicroPython is the one that it has, and no block of Python code is."""
     size = HEADERS_SIZE + manifest.fs.stored
     share = 100 * size / manifest.file_size
-    hint = "" if manifest.fs.encoding else "; --compress makes that less"
-    return f"a change of Python code alone: {size} bytes to download, {share:.1f} % of all{hint}"
+    hint = (
+        "; --known tells what it is from an earlier release"
+        if manifest.fs.encoding == REUSING
+        else "; with --compress only what has changed"
+    )
+    return f"all Python code, where MicroPython stays the same: {size} bytes to download, {share:.1f} % of all{hint}"
 
 
 def _sum(weights: Weights, names: frozenset[str]) -> int:

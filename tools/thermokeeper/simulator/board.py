@@ -25,7 +25,7 @@ from thermokeeper.simulator.runtimes import HereLife, Life, ProcessLife
 from thermokeeper.simulator.world import World
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
-MEMORY = "roomy"  # what a board has unless it is said, of the shim's `_simmemory.FIRMWARE`; to be "v1.25"
+MEMORY = "v1.25"  # what a board has unless it is said, of the shim's `_simmemory.FIRMWARE`
 _POLL_S = 0.05
 
 

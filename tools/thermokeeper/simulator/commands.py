@@ -34,7 +34,7 @@ def sim() -> None:
 @click.option("--runtime", type=click.Choice(RUNTIMES), default=RUNTIMES[0], show_default=True, help=_RUNTIME_HELP)
 @click.option("--heap", default="256k", show_default=True, help="Heap for the device's code on MicroPython.")
 @click.option(
-    "--memory", default="roomy", show_default=True, help="Memory as with stock firmware: v1.25, v1.26; or roomy."
+    "--memory", default="v1.25", show_default=True, help="Memory as with stock firmware: v1.25, v1.26; or roomy."
 )
 @click.option("--world", "world_path", type=_FLASH, help="World around the board: see `sim world`. Saving it acts.")
 @click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
