@@ -2,7 +2,7 @@
 
 Each chunk stands for 2 or 4 KiB of the part, by its encoding (the last for what is left): u16 LE length, then so many
 bytes of raw deflate with a window of 2 or 1 KiB, or the bytes themselves if the length is that of what they stand for.
-So the memory is bounded, and a download can go on at any chunk. docs/release-format.md. It knows no slot and no network.
+So memory is bounded, and a download can go on at any chunk. docs/release-format.md. It knows no slot and no network.
 """
 
 import gc
