@@ -128,12 +128,12 @@ class ProcessLife(Life):
         end = ""
         said, told = bytearray(), bytearray()
         wdt_s, fed_s = 0.0, 0.0
-        at_repl = False
+        at_repl = gone = False
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ, said)
             selector.register(control, selectors.EVENT_READ, told)
             while selector.get_map():
-                ready = selector.select(_POLL_S)
+                ready = selector.select(0 if gone else _POLL_S)
                 for key, _ in ready:
                     data = os.read(key.fd, 65536)
                     if not data:
@@ -161,8 +161,10 @@ class ProcessLife(Life):
                 elif wdt_s and not end and time.monotonic() - fed_s > wdt_s + min(0.25, wdt_s / 4) + _POLL_S:
                     end = "watchdog"
                     self._kill(process)
-                elif not ready and process.poll() is not None:
-                    break
+                elif not ready:
+                    if gone:
+                        break
+                    gone = process.poll() is not None  # it may have said something since it was listened to
         if said:
             board.tell("console", said.decode(errors="replace"))
         status = process.wait()

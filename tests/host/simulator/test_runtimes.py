@@ -1,0 +1,50 @@
+"""What a board's process says last is heard, however it ends."""
+
+from __future__ import annotations
+
+import selectors
+import sys
+from pathlib import Path
+
+import pytest
+from support_board import make_flash
+
+from thermokeeper.simulator.board import Board
+from thermokeeper.simulator.runtimes import ProcessLife
+
+LAST_WORDS = """
+import os
+print("the last line", flush=True)
+os.write(int(os.environ["TK_SIM_CONTROL"]), b"watchdog\\n")
+"""
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> ProcessLife:
+    """Of a board whose interpreter says its last words at once, and is gone."""
+    make_flash(tmp_path / "flash.bin", ())
+    board = Board(tmp_path / "flash.bin")
+    board.origin_s = 0.0  # as when it is switched on
+    life = ProcessLife(board, 1)
+    life._command = lambda: [sys.executable, "-c", LAST_WORDS]  # type: ignore[method-assign]
+    return life
+
+
+def test_what_is_said_between_listening_and_the_end_is_heard(
+    life: ProcessLife, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select = selectors.DefaultSelector.select
+    looked = []
+
+    def late(selector: selectors.DefaultSelector, timeout: float | None = None) -> object:
+        if looked:
+            return select(selector, timeout)
+        looked.append(timeout)
+        life.process.wait(30)  # type: ignore[union-attr]
+        return []
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", late)
+    heard = []
+    monkeypatch.setattr(life.board, "tell", lambda kind, text: heard.append(text))
+    assert life.run() == "watchdog"
+    assert heard == ["the last line"]
