@@ -4,6 +4,7 @@ Which packages: firmware/application.json, the one list that freezing uses too. 
 machine that made them, and hold no native code, so they run on every chip.
 """
 
+import functools
 import json
 import subprocess
 import tempfile
@@ -37,12 +38,18 @@ def application_files(lib: Path, source: bool = False, packages: list[str] | Non
 def merged_files(lib: Path, packages: list[str] | None = None) -> tuple[dict[str, bytes], SourceMap]:
     """The same with the modules of each folder merged into one, and the map that leads from there back."""
     try:
-        files, source_map = pack_modules(_gathered(lib, packages))
+        files, source_map = _merged(tuple(sorted(_gathered(lib, packages).items())))
     except SourceError:
         raise
     except ToolError as error:
         raise ToolError(f"{error} (or build with --no-merge, at the cost of memory on the board)") from None
-    return _compiled(files, merged=True), source_map
+    return dict(files), source_map
+
+
+@functools.lru_cache(maxsize=16)
+def _merged(files: tuple[tuple[str, bytes], ...]) -> tuple[dict[str, bytes], SourceMap]:
+    packed, source_map = pack_modules(dict(files))
+    return _compiled(packed, merged=True), source_map
 
 
 def _gathered(lib: Path, packages: list[str] | None) -> dict[str, bytes]:
@@ -108,6 +115,7 @@ def trust_module(
     return {"trust.py": content} if source else {"trust.mpy": compile_module(content, "trust")}
 
 
+@functools.lru_cache(maxsize=1024)  # who makes several releases changes little from one to the next
 def compile_module(content: bytes, name: str) -> bytes:
     """Bytecode of one module. -O1: no asserts, but line numbers stay, for a traceback must name its line."""
     with tempfile.TemporaryDirectory() as folder:
