@@ -1,6 +1,6 @@
 """LittleFS2 images that MicroPython mounts: made from files in memory, and read again.
 
-Disk version 2.0 with MicroPython's own sizes, no times: the same files give the same bytes.
+Disk version 2.0, no times: the same files give the same bytes.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _SIZES: dict[str, Any] = {
     "block_size": BLOCK_SIZE,
     "read_size": 32,
     "prog_size": 32,
-    "cache_size": 128,
+    "cache_size": 512,  # files up to that size lie in their folder's block; boards read them with sizes of their own
     "lookahead_size": 32,
 }
 
