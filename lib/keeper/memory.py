@@ -11,7 +11,10 @@ import gc
 PLAIN = 5_000, 2_000
 TLS = 31_000, 17_000
 
-HEAP_LIMIT = 113_000  # two areas of a heap; a third takes what the IDF has left
+# Two areas of a heap without PSRAM; a third takes what the IDF has left. Other chips have more of both: where the IDF
+# has plenty, no heap is too large.
+HEAP_LIMIT = 113_000
+_PLENTY = 25_000
 _LASTS_MS = 10 * 60_000
 
 
@@ -54,7 +57,9 @@ class Watch:
     def lasting(self, now_ms):
         """What has been short for ten minutes, in words; "" if nothing has. Call it every minute or so, when idle."""
         total = heap()[1]
-        short = "the heap has grown to %d bytes" % total if total > HEAP_LIMIT and idf() else lack(PLAIN)
+        found = idf()
+        grown = found and total > HEAP_LIMIT and found[0] < _PLENTY
+        short = "the heap has grown to %d bytes" % total if grown else lack(PLAIN)
         if not short:
             self._since_ms = None
         elif self._since_ms is None:

@@ -55,7 +55,14 @@ def test_a_shortage_that_passes_is_no_reason_for_a_restart():
 
 def test_a_heap_that_took_a_third_area_is_a_shortage():
     watch = memory.Watch()
-    with idf((40_000, 30_000, 300)):
-        memory.heap = lambda: (60_000, 126_000)
+    with idf((14_000, 12_000, 300)):
+        memory.heap = lambda: (60_000, 160_000)
         assert watch.lasting(0) == ""
-        assert watch.lasting(10 * MINUTE_MS) == "the heap has grown to 126000 bytes"
+        assert watch.lasting(10 * MINUTE_MS) == "the heap has grown to 160000 bytes"
+
+
+def test_a_chip_with_more_memory_may_have_a_larger_heap():
+    watch = memory.Watch()
+    with idf((90_000, 60_000, 50_000)):
+        memory.heap = lambda: (60_000, 131_000)  # an S3's two areas
+        assert watch.lasting(0) == watch.lasting(60 * MINUTE_MS) == ""
