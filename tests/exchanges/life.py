@@ -126,6 +126,7 @@ class Life:
                     "cpython" if self._goods.source else "micropython",
                     virtual_time=self._goods.source,
                     speed=1 if self._goods.source else REAL_SPEED,
+                    memory="roomy",  # its releases aren't merged
                 )
                 with self._virtual_waits():
                     board.play(self._heard, wall_s=_WALL_S, until=lambda event: self._stage is None, max_boots=8)

@@ -8,6 +8,7 @@ import binascii
 import json
 import sys
 
+import _simthread
 import esp32
 from victim import NOW, RUNNING, Spliced, Victim, Wrong
 
@@ -188,7 +189,7 @@ class BootRoom:
     def _start(self):
         """main.py, up to its reset: "ran" if the release's application did."""
         ran = []
-        replaced = {"machine": _Machine, "time": _Time, "gc": _Gc, "network": _Network}
+        replaced = {"machine": _Machine, "time": _Time, "gc": _Gc, "network": _Network, "_thread": _simthread}
         real = {name: sys.modules.get(name) for name in replaced}
         sys.modules.update(replaced)
         _Machine.ran = ran

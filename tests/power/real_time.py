@@ -114,7 +114,7 @@ class Sample:
 
     def _live(self, path: Path, number: int, cuts: list[dict[str, Any]]) -> tuple[Witness, Board]:
         witness = _FileWitness(self._works, path, self._stages[number])
-        board = Board(path, World(cuts=cuts))
+        board = Board(path, World(cuts=cuts), memory="roomy")
         witness.keyboard = board.type
         board.play(
             witness.heard,

@@ -10,8 +10,8 @@ APP_CRASHES = (
     ),
 )
 # Works while it is on trial, and in no start after it; safe mode is built on the same module.
-_ASKS = "        if settling.on_trial():\n"
-_BUG = '        if not settling.on_trial():\n            raise ValueError("a bug that shows late")\n'
+_ASKS = "        if _on_trial():\n"
+_BUG = '        if not _on_trial():\n            raise ValueError("a bug that shows late")\n'
 CRASHES_ONCE_CONFIRMED = (("thermometer/settling/beginning.py", _ASKS, _BUG + _ASKS),)
 
 

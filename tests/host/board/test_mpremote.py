@@ -45,7 +45,7 @@ def test_mip_installs_keeper_alone_where_there_is_room(foundry, bench_with, tmp_
          "--serial", SERIAL, "--flash-size", "8MiB", "--out", flash)  # fmt: skip
     bench = bench_with(flash)
     mpremote(bench.port.path, "mip", "install", str(PROJECT / "package.json"))
-    code = "import sys; sys.path.remove('/release'); import keeper.settling as it; print(it.__file__, it.assemble)"
-    assert mpremote(bench.port.path, "exec", code).startswith("/lib/keeper/settling/__init__.py <function")
+    code = "import sys; sys.path.remove('/release'); import keeper.assembling as it; print(it.__file__, it.assemble)"
+    assert mpremote(bench.port.path, "exec", code).startswith("/lib/keeper/assembling/__init__.py <function")
     listed = mpremote(bench.port.path, "exec", "import os; print(sorted(os.listdir('/lib')))")
     assert listed == "['keeper']\n"

@@ -34,13 +34,21 @@ import machine
 machine.WDT(timeout={_WATCHDOG_MS})
 print(repr(globals().get('running_release', 0)))
 """
+# Whether the running slot is new or pending, as otadata has it: nothing in a release has a name to rely on.
 _TRIAL = """
-for name in {names!r}:
-    try:
-        print(getattr(__import__(name, None, None, ('Slots',)), 'Slots')().on_trial())
-        break
-    except (ImportError, AttributeError):
-        pass
+import esp32, struct
+from binascii import crc32
+slot = esp32.Partition(esp32.Partition.RUNNING).info()[1] - 16
+entry = bytearray(32)
+newest, state = 0, 2
+for sector in (0, 1):
+    esp32.Partition.find(esp32.Partition.TYPE_DATA, label='otadata')[0].readblocks(sector, entry, 0)
+    number = struct.unpack_from('<I', entry, 0)[0]
+    told, checksum = struct.unpack_from('<II', entry, 24)
+    right = number not in (0, 0xFFFFFFFF) and checksum == crc32(bytes(entry[:4]), 0xFFFFFFFF)
+    if right and (number - 1) % 2 == slot and number > newest:
+        newest, state = number, told
+print(state in (0, 1))
 """
 # one file a line, so that a long list neither fills the heap nor looks like silence
 _LIST = """
@@ -129,7 +137,7 @@ def _count_differing(release: dict[str, bytes], files: dict[str, bytes]) -> int:
 def deploy(port: str, lib: Path, say: Callable[[str], None]) -> str:
     """Bring what differs to the board and restart it; what it runs then, in its own words."""
     with linked(port) as link:
-        over = _begin(link, lib)
+        over = _begin(link)
         try:
             any_left = _bring(link, over, lib, say)
         except (ToolError, TransportExecError):
@@ -157,7 +165,7 @@ def clear(port: str) -> str:
         return f"{files} taken off: the board runs its release" if count else "nothing was deployed on the board"
 
 
-def _begin(link: Link, lib: Path) -> bytes:
+def _begin(link: Link) -> bytes:
     """Stop the program, and keep the watchdog quiet; the digest of the release that runs."""
     link.stop_program()
     digest = ast.literal_eval(link.run(_BEGIN).strip().splitlines()[-1])
@@ -167,23 +175,10 @@ def _begin(link: Link, lib: Path) -> bytes:
     if not isinstance(digest, bytes):
         _restart(link, for_s=0)
         raise ToolError("the board runs no release that files could be deployed over; `thermokeeper flash` it first")
-    try:
-        trial = link.run(_TRIAL.format(names=_homes_of_slots(lib))).strip()
-    except TransportExecError:  # what is deployed now may be broken; then nothing is on trial that could pass
-        trial = "False"
-    if trial == "True":
+    if link.run(_TRIAL).strip() == "True":
         link.serial.write(b"\x02\x04")  # a soft reset: the bootloader would take a hard one for the end of the trial
         raise ToolError("the release on this board is on trial; deploy when it has been confirmed")
     return digest
-
-
-def _homes_of_slots(lib: Path) -> tuple[str, ...]:
-    """Where the release on the board may have keeper's Slots: in its module, or merged into one of the folders."""
-    found = ["keeper.slots", "keeper"]
-    for path in sorted((lib / "keeper").rglob("slots.py")):
-        parts = path.relative_to(lib).with_suffix("").parts
-        found = [".".join(parts[:count]) for count in range(len(parts), 0, -1)] + found
-    return tuple(dict.fromkeys(found))
 
 
 def _bring(link: Link, over: bytes, lib: Path, say: Callable[[str], None]) -> bool:

@@ -58,11 +58,11 @@ class Attributes:
         shared -= kept
         counts = Counter({name: sum(len(names.get(name, ())) for names in self._places.values()) for name in shared})
         pool = list(self._spoken.short_names())
-        common = dict(zip(_by_use(counts), pool, strict=False))
+        common = dict(zip(sorted(counts), pool, strict=False))
         new: dict[str, set[str]] = defaultdict(set)
         for kin, names in self._places.items():
             own = Counter({name: len(places) for name, places in names.items() if name not in kept | shared})
-            table = common | dict(zip(_by_use(own), pool[len(common) :], strict=False))
+            table = common | dict(zip(sorted(own), pool[len(common) :], strict=False))
             for name, places in names.items():
                 if name in table:
                     new[table[name]].add(name)
@@ -164,7 +164,3 @@ def _is_self(function: Scope, name: str) -> bool:
     static = any(isinstance(one, ast.Name) and one.id == _NO_SELF for one in node.decorator_list)
     first = [*node.args.posonlyargs, *node.args.args][:1]
     return not static and bool(first) and first[0].arg == name
-
-
-def _by_use(counts: Counter[str]) -> list[str]:
-    return sorted(counts, key=lambda name: (-counts[name], name))

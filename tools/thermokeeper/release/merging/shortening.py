@@ -29,7 +29,8 @@ def shorten_all(program: Program, order: list[Module], spoken: Spoken) -> dict[s
         if symbol.imported:
             importers[symbol.imported].append(symbol)
     used: dict[object, set[str]] = defaultdict(set)
-    for symbol in sorted(others, key=lambda one: -len(one.mentions)):
+    # By name, not by use: a change inside a function leaves all other modules as they were.
+    for symbol in sorted(others, key=lambda one: (not one.outside, one.final)):
         if not _may_be_short(program, symbol, spoken):
             continue
         everywhere = [symbol, *importers[symbol]]
