@@ -18,7 +18,9 @@ def settle(station):
     try:
         if _on_trial():
             station.begin_trial()
+        station.pulse()  # after each step: the first reading may be there
         station.identity = _identity()
+        station.pulse()
         record = station.identity.extra
         say("identity", "%s, serial %s" % (station.identity.product, station.identity.serial))
     except SlotError as error:
