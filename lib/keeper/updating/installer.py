@@ -57,6 +57,7 @@ class Installer:
         except ReleaseError:
             self._checkpoint.clear()
             raise
+        forget("keeper.inflating", "keeper.reusing")  # the header comes by a connection of its own
         for part in manifest.parts:
             if not self._in_flash(manifest, part):
                 self._checkpoint.clear()
