@@ -23,6 +23,7 @@ def update(life, target, admitted):
         installer.install(download, manifest, Layout(*running) if running else None)
     finally:
         download.close()
+    installer = download = None  # with its block, which what follows may need
     life.product.before_reset()
     from keeper.nvs.state import Store  # not in memory beside all that a download takes
     from keeper.remembering.ledger import Ledger
