@@ -130,6 +130,7 @@ PURE_MODULES = {
     "keeper.factory.identity",
     "keeper.imaging",
     "keeper.release",
+    "keeper.reusing.blocks",
     "keeper.services.gadgetkeeper.joining.proof",
     "keeper.services.gecko_dms.joining.record",
 }

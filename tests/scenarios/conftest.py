@@ -66,6 +66,8 @@ def new_life(company: Company, tmp_path: Path) -> Iterator[NewLife]:
     yield make
     for life in lives:
         life.off()
+    for life in lives:
+        life.kept_within_memory()
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from scenarios.front import Front
 from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.image.partitions import table_for
+from thermokeeper.release import budget
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server import schemas
@@ -235,6 +236,7 @@ class Life:
         self._wanted: Callable[[Event], bool] | None = None
         self._found: Event | None = None
         self._leaving = False
+        self.secure = False  # whether its server is called by https
 
     # before the first power-on
 
@@ -291,6 +293,13 @@ class Life:
     def board(self) -> Board:
         assert self._board is not None, "the board was never on"
         return self._board
+
+    def kept_within_memory(self) -> None:
+        """Whatever it went through: its heap took no third area, and left ESP-IDF what the network needs."""
+        if self._board is not None:
+            memory = self._board.memory
+            assert memory.areas <= budget.AREAS, memory
+            assert memory.least >= (budget.IDF_TLS if self.secure else budget.IDF_HTTP), memory
 
     # what the board says
 

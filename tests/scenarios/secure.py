@@ -51,6 +51,7 @@ def published(company: Company, version: str = "1.0.0", change: Change = (), **f
 def made_for(life: Life, release: Path, server: str, ca: Path | None = None, size: int = 60_000, **record: Any) -> Life:
     """Write a board's flash: with this release, for that server; plain http isn't allowed unless `record` says so."""
     life.made(release, size)
+    life.secure = server.startswith("https")
     members = {**dict(life.runtime.pace), **record}
     if ca:
         members["ca"] = authority.for_record(ca)

@@ -14,7 +14,7 @@ from keeper.inflating import Chunks
 
 _MARK_SIZE = 4
 _ENTRY_SIZE = 6
-_GAP_SIZE = 8 * 1024  # reading on over less than this costs less than another request
+GAP_SIZE = 8 * 1024  # reading on over less than this costs less than another request
 
 
 class Blocks(Chunks):
@@ -83,7 +83,7 @@ class Blocks(Chunks):
             if self._find(i) is None:
                 wanted += gap
                 gap = 0
-            elif gap > _GAP_SIZE:
+            elif gap > GAP_SIZE:
                 break
         return wanted
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 
 import pytest
 from hypothesis import given
@@ -13,15 +12,11 @@ from keeper.board.layout import BLOCK_SIZE, REUSING, Part
 from keeper.reusing import Blocks
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression
-from thermokeeper.simulator import streams
 
 NUMBERS = st.lists(st.integers(0, 9), min_size=1, max_size=40)
 
 
-@pytest.fixture(autouse=True)
-def _deflate(monkeypatch: pytest.MonkeyPatch) -> None:
-    modules = streams.modules(lambda: True, lambda: None, set())
-    monkeypatch.setitem(sys.modules, "deflate", modules["deflate"])
+pytestmark = pytest.mark.usefixtures("deflate")
 
 
 class Download:

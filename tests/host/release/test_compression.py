@@ -22,7 +22,6 @@ from keeper.errors import NetError, ReleaseError
 from keeper.inflating import chunks as inflate
 from thermokeeper.errors import ToolError
 from thermokeeper.release import compression
-from thermokeeper.simulator import streams
 
 ENCODINGS = {name: size for name, size in CHUNK_SIZES.items() if name != REUSING}  # that one: test_blocks
 LIB = Path(inflate.__file__).resolve().parents[2]
@@ -90,11 +89,7 @@ print("most", most)
 """
 
 
-@pytest.fixture(autouse=True)
-def _deflate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CPython has no module deflate; the simulator's stands for it."""
-    modules = streams.modules(lambda: True, lambda: None, set())
-    monkeypatch.setitem(sys.modules, "deflate", modules["deflate"])
+pytestmark = pytest.mark.usefixtures("deflate")
 
 
 class Download:

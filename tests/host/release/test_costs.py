@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from keeper.release import HEADER_SIZE
 from release_support import tool
-from thermokeeper.release import budget, costs
+from thermokeeper.errors import ToolError
+from thermokeeper.release import budget, commands, costs
 from thermokeeper.release.application import merged_files
+from thermokeeper.release.builder import read_release
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.weighing import Weights, weigh
 
@@ -55,10 +58,28 @@ def test_the_idle_estimate_is_what_is_counted(weights: Weights) -> None:
     assert abs(budget.MAIN + always + budget.OBJECTS - 60_700) < 3_000
 
 
-def test_inspect_and_build_agree_about_a_change_of_python_code(product: Path, tmp_path: Path) -> None:
-    text = tool(
+def build(product: Path, out: Path, *more: str) -> str:
+    return tool(
         *("release", "build", "--app", product / "firmware.bin", "--lib", product / "lib", "--product", "thermometer"),
-        *("--version", "2.0.0", "--no-trust", "--out", tmp_path / "two.tkr"),
+        *("--version", "2.0.0", "--no-trust", "--out", out, *more),
     )
-    line = next(line for line in text.splitlines() if line.startswith("all Python code"))
-    assert line.endswith("with --compress only what has changed")
+
+
+def test_build_tells_what_new_python_code_is_to_download(product: Path, tmp_path: Path) -> None:
+    for more, hint in (((), "with --compress only what has changed"), (("--compress",), "from an earlier release")):
+        text = build(product, tmp_path / "two.tkr", *more)
+        line = next(line for line in text.splitlines() if line.startswith("all Python code"))
+        manifest = read_release(tmp_path / "two.tkr").manifest
+        assert f"{2 * HEADER_SIZE + manifest.fs.stored} bytes to download" in line
+        assert line.endswith(hint)
+
+
+def test_a_release_that_can_t_be_weighed_is_built_all_the_same(
+    product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(files: object) -> Weights:
+        raise ToolError("the release's modules can't be weighed: no MicroPython")
+
+    monkeypatch.setattr(commands, "weigh", fail)
+    assert "warning: the release's modules can't be weighed" in build(product, tmp_path / "two.tkr")
+    assert read_release(tmp_path / "two.tkr").manifest.version == "2.0.0"

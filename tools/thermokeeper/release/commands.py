@@ -145,7 +145,7 @@ def build(
     _write_map(map_path(out), source_map)
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
     manifest = release.parse(data[: release.HEADER_SIZE])
-    told, warned = costs.memory_lines(weigh(files))
+    told, warned = _memory(files)
     for line in [*told, costs.download_line(manifest)]:
         click.echo(line)
     for line in [*warned, *_room(len(firmware.application), manifest.slot_size, flash_size)]:
@@ -291,6 +291,14 @@ def default_time() -> str:
         raise ToolError("SOURCE_DATE_EPOCH isn't a number of seconds; correct or unset it")
     when = datetime.fromtimestamp(int(epoch), UTC) if epoch is not None else datetime.now(UTC)
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _memory(files: dict[str, bytes]) -> tuple[list[str], list[str]]:
+    """`costs.memory_lines` of a release's files; where they can't be weighed, that is what to warn of."""
+    try:
+        return costs.memory_lines(weigh(files))
+    except ToolError as error:
+        return [], [str(error)]
 
 
 def _show_updates(earlier: list[builder.ReleaseFile], data: bytes) -> None:

@@ -10,11 +10,11 @@ import struct
 import zlib
 
 from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, REUSING, REUSING_LIMIT, WINDOW_BITS
+from keeper.reusing.blocks import GAP_SIZE
 from thermokeeper.errors import ToolError
 
 ENCODING = "deflate4"  # of what can't be made of the running slot
 _ENTRY = struct.Struct("<4sH")  # first bytes of a block's SHA-256, length of its chunk
-_GAP_SIZE = 8 * 1024  # keeper.reusing reads on over less
 
 
 def encoding_for(name: str, data: bytes) -> str:
@@ -72,12 +72,12 @@ def fetched_bytes(packed: bytes, size: int, there: bytes) -> int:
     known = {_mark(there[at : at + BLOCK_SIZE]) for at in range(0, len(there), BLOCK_SIZE)}
     count = size // BLOCK_SIZE
     fetched = count * _ENTRY.size
-    gap = _GAP_SIZE + 1
+    gap = GAP_SIZE + 1
     for mark, length in _ENTRY.iter_unpack(packed[: count * _ENTRY.size]):
         if mark in known:
             gap += length
         else:
-            fetched += length + (gap if gap <= _GAP_SIZE else 0)
+            fetched += length + (gap if gap <= GAP_SIZE else 0)
             gap = 0
     return fetched
 

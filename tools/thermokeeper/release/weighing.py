@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from thermokeeper.errors import ToolError
+from thermokeeper.programs import program
 
 SHARE = 0.8
 _SECONDS = 60
@@ -91,11 +91,11 @@ def weigh(files: dict[str, bytes]) -> Weights:
         for path, content in files.items():
             _write(root / "release" / path, content)
         names = json.dumps(sorted(filter(None, (_module(path) for path in files))))
-        program = f"FOLDER = {folder!r}\nNAMES = {names!r}\n{_PROGRAM}"
-        _write(root / "weigh.py", program.encode())
+        script = f"FOLDER = {folder!r}\nNAMES = {names!r}\n{_PROGRAM}"
+        _write(root / "weigh.py", script.encode())
         try:
             done = subprocess.run(
-                [Path(sys.executable).with_name("micropython"), root / "weigh.py"],
+                [program("micropython"), root / "weigh.py"],
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS,

@@ -22,6 +22,7 @@ import time
 import tty
 from pathlib import Path
 
+from thermokeeper.programs import program
 from thermokeeper.simulator import shimcode
 from thermokeeper.simulator.board import MEMORY, SOFT_RESET, Board
 from thermokeeper.simulator.runtimes import Life, ProcessLife
@@ -140,7 +141,7 @@ class _PortLife(ProcessLife):
 
     def _command(self) -> list[str]:
         return [
-            str(shimcode.tool("micropython")),
+            str(program("micropython")),
             "-X",
             f"heapsize={shimcode.heap_bytes(self.board.heap)}",
             "-i",

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from thermokeeper.programs import program
 from thermokeeper.simulator import console, shimcode
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class ProcessLife(Life):
     def _command(self) -> list[str]:
         if self.board.runtime == "micropython":
             return [
-                str(shimcode.tool("micropython")),
+                str(program("micropython")),
                 "-X",
                 f"heapsize={shimcode.heap_bytes(self.board.heap)}",
                 "-m",

