@@ -32,7 +32,10 @@ _BLOCK = 4096
 _POLL_S = 0.1
 _RAW, _FRIENDLY, _INTERRUPT = b"\x01", b"\x02", b"\x03"  # Ctrl-A, Ctrl-B, Ctrl-C
 _PROMPT = b">>> "
-_INTERRUPTS_APART_S = 1.0  # unix MicroPython ends at a second Ctrl-C when it hasn't seen the first; a board doesn't
+# Unix MicroPython ends at a second Ctrl-C when it hasn't seen the first; a board doesn't. That it has seen it shows in
+# what it says then (a traceback, a prompt); the raw prompt says nothing.
+_INTERRUPTS_APART_S = 1.0
+_INTERRUPT_SEEN_S = 5.0
 
 
 class Port:
@@ -49,6 +52,7 @@ class Port:
         self._lives = 0
         self._last = b""
         self._interrupted_s = 0.0
+        self._answered = threading.Event()  # something was said since the last Ctrl-C
         self.raw = False  # whether the prompt was last asked to be the raw one
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="cable", daemon=True)
@@ -87,6 +91,7 @@ class Port:
         """Send what the board says; its lines end in CR LF."""
         whole = re.sub(rb"(?<!\r)\n", b"\r\n", self._last + data)[len(self._last) :]
         self._last = b"\r" if data.endswith(b"\r") else b""
+        self._answered.set()
         with self._telling, contextlib.suppress(BlockingIOError):
             if not self._over.is_set():  # else the descriptor may be somebody else's by now
                 os.write(self._near, whole)
@@ -111,8 +116,10 @@ class Port:
         if typed in (_RAW, _FRIENDLY):
             self.raw = typed == _RAW
         elif typed == _INTERRUPT:
+            self._answered.wait(max(0.0, self._interrupted_s + _INTERRUPT_SEEN_S - time.monotonic()))
             time.sleep(max(0.0, self._interrupted_s + _INTERRUPTS_APART_S - time.monotonic()))
             self._interrupted_s = time.monotonic()
+            self._answered.clear()
         with self._lock, contextlib.suppress(OSError):  # it was switched off just now
             if self._board is not None and life == self._lives:
                 os.write(self._board, typed)
