@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import firmware_names
 from thermokeeper.errors import ToolError
 from thermokeeper.release.application import compile_module, listed_packages, merged_files
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.merging import pack_modules
+from thermokeeper.simulator import shimcode
 
 MICROPYTHON = Path(sys.executable).with_name("micropython")
 
@@ -269,6 +274,21 @@ def test_the_project_s_own_code_merges_into_a_module_for_each_folder() -> None:
     assert set(source_map.modules)
 
 
+def test_each_merged_module_of_the_project_can_be_imported_by_itself(tmp_path: Path) -> None:
+    files, _ = merged_files(PROJECT / "lib")
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    modules = sorted(name.removesuffix(".mpy").removesuffix("/__init__") for name in files if name.endswith(".mpy"))
+    assert len(modules) > 20
+    folders = [str(tmp_path), str(shimcode.compiled_folder()), ".frozen"]
+    for module in modules:
+        start = f"import sys; sys.path[:] = {folders!r}; import {module.replace('/', '.')}"
+        done = subprocess.run([MICROPYTHON, "-c", start], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, ""), module
+
+
 def test_a_traceback_leads_back_to_the_source(tmp_path: Path) -> None:
     files = program(
         shop__INIT="", shop__app="from shop.goods.b import fail\n\ndef run():\n    fail()\n", shop__goods__INIT="",
@@ -278,3 +298,87 @@ def test_a_traceback_leads_back_to_the_source(tmp_path: Path) -> None:
     found = said(tmp_path, merged, "micropython", compiled=True)
     (line,) = [line for line in found.splitlines() if "goods" in line]
     assert 'File "shop/goods/b.py", line 4, in fail' in source_map.translate(line)
+
+
+# Few names, so that they meet: of one spelling in two modules, short as those that merging gives, of MicroPython's own.
+NAMES = ("_n", "_value", "a", "b", "total", "append", "items_of", "LIMIT", "_LIMIT")
+ATTRIBUTES = ("size", "_size", "a", "count", "append", "weight_g")
+LOCAL = re.compile(r"\b(total|_value|a|b|items_of|_n)\b")  # what a function below has for itself
+MODULES = ("shop__one", "shop__two", "shop__far__three", "shop__far__four")
+
+
+@st.composite
+def modules(draw: st.DrawFn, place: int, before: dict[str, list[str]]) -> tuple[str, list[str]]:
+    """A module's text, and the functions in it that take one number."""
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=5, unique=True))
+    lines, functions, imported = [], [], []
+    known: list[str] = []  # expressions of one number x
+    for path, others in before.items():
+        if others and draw(st.booleans()):
+            other = draw(st.sampled_from(others))
+            if other in (*names, *imported) or other.startswith("_"):  # twice is refused
+                lines.append(f"from {path.replace('__', '.')} import {other} as from_{len(known)}")
+                known.append(f"from_{len(known)}(x)")
+            else:
+                lines.append(f"from {path.replace('__', '.')} import {other}")
+                imported.append(other)
+                known.append(f"{other}(x)")
+                names = [name for name in names if name != other]
+    for name in names:
+        uses = draw(st.sampled_from([*(text for text in known if not LOCAL.search(text)), "x", "len('abc')"]))
+        number = draw(st.integers(0, 300))
+        kind = draw(st.sampled_from(("constant", "function", "inner", "class", "table", "default")))
+        attribute, other = draw(st.lists(st.sampled_from(ATTRIBUTES), min_size=2, max_size=2, unique=True))
+        if kind == "constant":
+            lines.append(f"{name} = {number}")
+            known.append(f"({name} + x)")
+            continue
+        if kind == "table":
+            lines.append(f"{name} = {{{attribute!r}: {number}, {other!r}: [1]}}")
+            known.append(f"({name}[{attribute!r}] + len({name}[{other!r}]))")
+            continue
+        if kind == "class":
+            lines += [
+                f"class {name}:",
+                f"    {attribute} = {number}",
+                f"    def __init__(self, {other}): self.{other}_ = {other}",
+                f"    def {other}(self, x, by=2): return self.{attribute} * by + self.{other}_ + x",
+            ]
+            known.append(f"{name}(x).{other}(x, by={number % 7})")
+            continue
+        lines += {
+            "function": [f"def {name}(x):", f"    total = {uses}", f"    return total + {number}"],
+            "inner": [
+                f"def {name}(x):", f"    _value = {uses}", "    def a(b):", "        nonlocal _value",
+                f"        _value += b + {number}", "        return _value", "    return a(x) + _value",
+            ],
+            "default": [
+                f"def {name}(x, a={number}, *b, **items_of):",
+                f"    return sum([_n + a for _n in range(x)]) + len(b) + {uses}",
+            ],
+        }[kind]  # fmt: skip
+        known.append(f"{name}(x)")
+        functions.append(name)
+    lines += [f"def said_{place}(x):", f"    return [{', '.join(known)}]"]
+    return "\n".join(lines) + "\n", [*functions]
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> dict[str, bytes]:
+    texts, before = {"shop__INIT": "", "shop__far__INIT": ""}, {}
+    for place, path in enumerate(MODULES):
+        texts[path], before[path] = draw(modules(place, before))
+    imports = [f"from {path.replace('__', '.')} import said_{place}" for place, path in enumerate(MODULES)]
+    calls = [f"    print(said_{place}({place + 2}))" for place in range(len(MODULES))]
+    texts["shop__app"] = "\n".join([*imports, "def run():", *calls]) + "\n"
+    return program(**texts)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_a_merged_program_says_what_it_said(files: dict[str, bytes]) -> None:
+    merged, _ = pack_modules(files)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = said(Path(folder, "plain"), files, "micropython")
+        assert "Traceback" not in plain, plain
+        assert said(Path(folder, "merged"), merged, "micropython") == plain
