@@ -62,6 +62,7 @@ class Blocks(Chunks):
             return
         if self.place >= self._fetched:
             self._fetched = self.place + self._wanted(number)
+            gc.collect()  # what looking around left, before a request
         self._download.seek(self.place, scrap, self._fetched - self.place)
         if length < size:
             self._open(length, scrap)
