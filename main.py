@@ -6,7 +6,7 @@ keeps crashing gets its safe mode after three starts that didn't last; after thr
 starts are counted in RTC memory, which a reset keeps and a power cut clears: b"TK", the count, a note of the release.
 
 The radio comes first: it takes 36 KB of memory in large pieces, and Python's heap would take them, and never give back.
-The heap's second area is 48 KB, and not 56, because TLS needs the rest: until it is there a thread parts the memory.
+The heap's second area is 46 KB, and not 56, because TLS needs the rest: until it is there a thread parts the memory.
 """
 
 import _thread
@@ -23,7 +23,7 @@ _START_MS = 120_000
 _SAFE_AFTER = 3
 _OTHER_AFTER = 6
 _FIRST_AREA = 56_000  # of the heap
-_SECOND_AREA = 49_152
+_SECOND_AREA = 47_104
 _HOLD_MS = 20_000
 _STACK = 5120
 

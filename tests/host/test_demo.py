@@ -1,11 +1,14 @@
 """The demos tell what happened, and end with status 0 only if it did."""
 
 import subprocess
+import threading
 
 import pytest
+from rich.console import Console
 
 from thermokeeper.demo import telling
 from thermokeeper.demo.__main__ import STORIES, main
+from thermokeeper.errors import ToolError
 from thermokeeper.release.files import PROJECT
 from thermokeeper.server.client import OwnerClient, VendorClient
 
@@ -28,8 +31,15 @@ _TOLD_ALWAYS = [
     "published version 2",
     "trial passed: ota_1 stays",
     "version up to date: 2",
+    "not a byte of either slot was erased or written for it",
+    "rollback release 4.0.0 didn't prove itself",
+    "was told: 4.0.0",
+    "the power is gone",
+    "download goes on at",
+    "trial passed: ota_0 stays",
+    "Shown: a board activated itself",
     "what came of it",
-    "next boot: ota_1",
+    "next boot: ota_0",
     "peak heap",
     "all together",
 ]
@@ -79,3 +89,16 @@ def test_make_says_which_story(given, wanted, monkeypatch):
     make = ["make", "--no-print-directory", "--dry-run", "--directory", PROJECT, "demo", *given]
     said = subprocess.run(make, capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1].endswith(f"-m thermokeeper.demo '{wanted}'")
+
+
+def test_a_board_that_says_nothing_ends_the_demo(monkeypatch):
+    monkeypatch.setattr(telling, "STEP_LIMIT_S", 0.2)
+    silence = threading.Event()
+
+    def nothing():
+        silence.wait(30)
+        yield telling.Event("off", "", 0.0)
+
+    watcher = telling.Watcher(nothing(), telling.Telling(Console(quiet=True)), silence.set)
+    with pytest.raises(ToolError, match=r"a word did not happen in 0.2 s"):
+        watcher.wait_for("reading", "", "a word")

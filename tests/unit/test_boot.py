@@ -499,7 +499,7 @@ def test_the_count_stops_before_it_wraps_and_the_note_behind_it_stays():
 def test_the_heap_s_second_area_leaves_a_part_of_the_largest_piece_to_the_idf():
     _Rtc.kept = b""
     with board([("ota_0", APP)] + otadata((1, VALID))):
-        for largest, expected in ((49_152 + 20_479, []), (77_824, [(77_824 - 49_152 - 10_240, True), (5120, True)])):
+        for largest, expected in ((47_104 + 20_479, []), (77_824, [(77_824 - 47_104 - 10_240, True), (5120, True)])):
             thread = _Thread()
             _Esp32.largest = largest
             _start(lambda: None, thread=thread)

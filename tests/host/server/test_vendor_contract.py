@@ -190,6 +190,17 @@ def test_a_thing_shows_what_the_server_knows(shop):
     assert thing.created <= thing.version_confirmed <= thing.last_activation <= thing.last_seen
     assert thing.activation_count == 2
     assert [(row.event, row.value, row.count) for row in thing.readings] == [("temperature", 21.5, 1)]
+    assert thing.properties == []
+
+
+def test_the_vendor_sees_what_a_thing_says_of_itself(shop):
+    device = shop.device()
+    device.activate()
+    for name, value in (("updateFailure", "2.0.0 (2): watchdog"), ("count", 3), ("count", 4)):
+        device.call("PUT", f"/properties/{name}/value.json", {"value": value})
+    found = shop.vendor.thing(device.number).properties
+    assert [(one.name, one.value) for one in found] == [("count", 4), ("updateFailure", "2.0.0 (2): watchdog")]
+    assert all(one.at.tzinfo for one in found)
 
 
 def test_the_client_says_what_is_wrong_in_one_line(shop, tmp_path):

@@ -33,7 +33,9 @@ from thermokeeper.simulator.world import World
 SERIAL = "THERM00000000000001"
 TEMPLATE = "Thermometer"
 THING = "ThermometerDevice"
-VERSION_2 = Path(__file__).with_name("version2")
+VERSION_2 = Path(__file__).with_name("overlays") / "version2"
+CRASHING = Path(__file__).with_name("overlays") / "crashing"
+CUT_AT = 400  # flash operations after the board was last heard of: an update has twice as many
 # A reading every other second instead of every half minute and so on: the demo should not take an afternoon.
 PACE: dict[str, Any] = {"period_s": 2, "report_s": 4, "sync_s": 3, "alive_s": 3}
 HEAP = "256k"
@@ -42,6 +44,12 @@ KEPT = {
     "keeper/policy": "security version",
     "wifi/networks": "Wi-Fi networks",
 }
+
+
+SHOWN = (
+    "Shown: a board activated itself, updated itself, refused a forged release before a byte was erased, left a "
+    "release that crashes and told why, lost power in a download and went on; nobody touched it."
+)
 
 
 class Story(ABC):
@@ -93,12 +101,12 @@ class Story(ABC):
         board = Board(self.flash, world, "micropython", HEAP)
         events = board.run()
         try:
-            watcher = Watcher(events, telling)
+            watcher = Watcher(events, telling, board.power_off)
             telling.line("board", f"power on (unix MicroPython, heap {HEAP})")
             self.join(watcher)
             with telling.step("confirm version 1, deliver readings"):
                 watcher.wait_for("confirm", "confirmed", "confirmation of version 1")
-                self._wait_for_readings(watcher, 3)
+                self._wait_for_readings(watcher, 2)
             with telling.step("make and publish version 2"):
                 second = self._publish("2", shop.release("2.0.0", VERSION_2, newer_interpreter))
                 telling.line("vendor", f"published version 2 ({second.stat().st_size >> 10} KiB)")
@@ -112,10 +120,51 @@ class Story(ABC):
                 watcher.wait_for("confirm", "confirmed", "confirmation of version 2")
             with telling.step("deliver readings as version 2"):
                 watcher.wait_for("reading", " F, between", "a reading of version 2")
-                self._wait_for_readings(watcher, self._count() + 3)
+                self._wait_for_readings(watcher, self._count() + 1)
+            with telling.step("refuse a forged release"):
+                self._forge(shop, board, watcher)
+            with telling.step("roll back a release that crashes, tell why"):
+                self._crash(shop, watcher)
+            with telling.step("lose power in a download, go on, confirm version 5"):
+                self._cut(shop, board, watcher)
         finally:
             events.close()
         self._summary(board, watcher)
+
+    def _forge(self, shop: Workshop, board: Board, watcher: Watcher) -> None:
+        """A release that the vendor's key didn't sign: refused on its first 4 KiB, before anything is erased."""
+        forged = shop.release("3.0.0", VERSION_2, key=shop.another_key("stranger"))
+        done = len(board.operations)
+        self._publish("3", forged)
+        self.telling.line("forger", "got into the server and published version 3, signed with a key of his own")
+        watcher.wait_for("wait", "a key that isn.t trusted here", "the refusal of the forged release")
+        written = [one for one in board.operations[done:] if one.partition.startswith("ota_")]
+        if written:
+            raise ToolError(f"the forged release cost {len(written)} operations on the slots")
+        self.telling.line("demo", "not a byte of either slot was erased or written for it")
+
+    def _crash(self, shop: Workshop, watcher: Watcher) -> None:
+        """A release of the vendor's own that can't show a reading: it leaves by itself, and the vendor hears why."""
+        self._publish("4", shop.release("4.0.0", CRASHING))
+        self.telling.line("vendor", "published version 4, which crashes at its first reading")
+        watcher.wait_for("slot", "runs release 4.0.0, on trial", "trial boot of version 4")
+        watcher.wait_for("slot", "runs release 2.0.0", "the way back to version 2")
+        watcher.wait_for("rollback", "4.0.0", "the rollback of version 4")
+        watcher.wait_until(lambda *_: bool(self._failure()), "the report of the rollback")
+        self.telling.line("server", f"was told: {self._failure()}")
+
+    def _failure(self) -> str:
+        told = [str(one.value) for one in self.vendor.thing(self.number).properties if one.name == "updateFailure"]
+        return "".join(told)
+
+    def _cut(self, shop: Workshop, board: Board, watcher: Watcher) -> None:
+        """The power goes in the middle of a download, and comes back."""
+        board.world.cut(len(board.operations) + CUT_AT, "middle")
+        self._publish("5", shop.release("5.0.0", VERSION_2))
+        self.telling.line("vendor", "published version 5, which is well; the power will go while it is written")
+        watcher.wait_for("download", "goes on at", "going on where the download stood")
+        watcher.wait_for("slot", "runs release 5.0.0, on trial", "trial boot of version 5")
+        watcher.wait_for("confirm", "confirmed", "confirmation of version 5")
 
     def _publish(self, name: str, release: Path) -> Path:
         self.vendor.create_version(TEMPLATE, name)
@@ -136,8 +185,8 @@ class Story(ABC):
         telling, wire = self.telling, self.wire
         thing = self.vendor.thing(self.number)
         current = thing.current_version
-        if current is None or current.name != "2" or thing.name != THING:
-            raise ToolError(f"the server knows {thing.name} with version {current.name if current else 'none'}, not 2")
+        if current is None or current.name != "5" or thing.name != THING:
+            raise ToolError(f"the server knows {thing.name} with version {current.name if current else 'none'}, not 5")
         kept = {**self.kept, **KEPT}
         table = Table(show_header=False, box=None, padding=(0, 2))
         for line in describe(board.flash):
@@ -163,6 +212,7 @@ class Story(ABC):
         table.add_row("", f"{time.monotonic() - telling.began_s:5.1f} s  all together")
         telling.console.rule("what came of it")
         telling.console.print(table)
+        telling.console.print(SHOWN, soft_wrap=True)
 
 
 def tell(kind: type[Story]) -> None:

@@ -6,6 +6,7 @@ It must not know what happens in a story.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.simulator.board import Event
 
 STEP_LIMIT_S = 60
-_COLOURS = {"vendor": "magenta", "server": "blue", "owner": "cyan", "board": "green"}
+_COLOURS = {"vendor": "magenta", "server": "blue", "owner": "cyan", "board": "green", "forger": "red", "demo": "yellow"}
 _LINE = re.compile(r"tk: (?P<topic>\w+): (?P<text>.*)")
 _PERCENT = re.compile(r"(\d+)% of (\d+) KiB")
 
@@ -46,9 +47,10 @@ class Telling:
 class Watcher:
     """Reads what the board says, retells it, and waits for lines."""
 
-    def __init__(self, events: Iterator[Event], telling: Telling) -> None:
+    def __init__(self, events: Iterator[Event], telling: Telling, power_off: Callable[[], None]) -> None:
         self._events = events
         self._telling = telling
+        self._power_off = power_off
         self._bar: tuple[Progress, TaskID] | None = None
         self.longest_gap_s = 0.0
         self._last_reading_s: float | None = None
@@ -59,10 +61,20 @@ class Watcher:
         return self.wait_until(lambda found, text: found == topic and re.search(pattern, text) is not None, what)
 
     def wait_until(self, done: Callable[[str, str], bool], what: str) -> str:
+        # A board that says nothing is switched off: that ends the waiting for its next line, too.
+        limit = threading.Timer(STEP_LIMIT_S, self._power_off)
+        limit.daemon = True
+        limit.start()
+        try:
+            return self._follow(done, what)
+        finally:
+            limit.cancel()
+
+    def _follow(self, done: Callable[[str, str], bool], what: str) -> str:
         limit_s = time.monotonic() + STEP_LIMIT_S
         last = ""
         for event in self._events:
-            if time.monotonic() > limit_s:
+            if time.monotonic() >= limit_s:
                 raise ToolError(f"{what} did not happen in {STEP_LIMIT_S} s; the board's last line: {last}")
             match = _LINE.fullmatch(event.text) if event.kind == "console" else None
             last = event.text or event.kind
@@ -72,6 +84,11 @@ class Watcher:
                     return match["text"]
             elif event.kind == "console":
                 self._telling.line("board", f"[red]{event.text}[/]")
+            elif event.kind == "cut":
+                self._telling.line(
+                    "board", "[red]the power is gone[/], in the middle of writing a block of flash; and back"
+                )
+                self._end_bar()
             elif event.kind not in ("note", "boot", "reset"):
                 raise ToolError(f"{what} did not happen: the board ended ({event}); its last line: {last}")
         raise ToolError(f"{what} did not happen: the board is off; its last line: {last}")
@@ -89,9 +106,15 @@ class Watcher:
                 return
         self._telling.line("board", f"[bold]{topic}[/] {text}")
 
+    def _end_bar(self) -> None:
+        if self._bar:
+            self._bar[0].stop()
+            self._bar = None
+
     def _progress(self, text: str) -> None:
         match = _PERCENT.match(text)
         if not match:
+            self._telling.line("board", f"[bold]download[/] {text}")
             return
         percent = int(match[1])
         if self._bar is None:
@@ -106,5 +129,4 @@ class Watcher:
         bar, task = self._bar
         bar.update(task, completed=percent)
         if percent >= 100:
-            bar.stop()
-            self._bar = None
+            self._end_bar()

@@ -1,6 +1,6 @@
 """What a board's memory may be used for: the one table. docs/memory.md explains it; bytes, on stock MicroPython 1.25.
 
-The rules behind it: Python's heap has 56,000 bytes, then 107,000, and a third area would take what Wi-Fi and TLS need.
+The rules behind it: Python's heap has 56,000 bytes, then 105,000, and a third area would take what Wi-Fi and TLS need.
 """
 
 IDLE = 65_000  # of Python's heap, live, while the board waits

@@ -163,6 +163,7 @@ class Thing(Base):
     owner: Mapped[Owner | None] = relationship()
     current_version: Mapped[Version | None] = relationship()
     readings: Mapped[list["Reading"]] = relationship(order_by="Reading.event")
+    properties: Mapped[list["PropertyValue"]] = relationship(order_by="PropertyValue.name")
 
 
 class Datapoint(Base):

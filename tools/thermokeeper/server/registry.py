@@ -1,5 +1,7 @@
 """The rules: which template and version a serial has, how things come to be, what rows look like as JSON."""
 
+import json
+
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -83,6 +85,10 @@ def summary(version: Version) -> schemas.VersionSummary:
 
 def summary_or_none(version: Version | None) -> schemas.VersionSummary | None:
     return None if version is None else summary(version)
+
+
+def properties(thing: Thing) -> list[schemas.Property]:
+    return [schemas.Property(name=row.name, value=json.loads(row.value), at=row.changed_at) for row in thing.properties]
 
 
 def readings(thing: Thing) -> list[schemas.LastReading]:

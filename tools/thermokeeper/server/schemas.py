@@ -255,6 +255,10 @@ class LastReading(BaseModel):
     count: int = Field(description="how many datapoints of this event there are")
 
 
+class Property(PropertyOut):
+    name: str
+
+
 class Thing(Message):
     id: Id
     name: str
@@ -270,6 +274,7 @@ class Thing(Message):
     last_activation: Time | None
     activation_count: int
     readings: list[LastReading]
+    properties: list[Property] = Field(description="what it set, by name; `updateFailure` after a rollback")
 
 
 class Datapoint(BaseModel):

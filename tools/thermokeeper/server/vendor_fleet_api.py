@@ -110,4 +110,5 @@ def _thing_json(row: Thing) -> schemas.Thing:
         last_activation=row.last_activation_at,
         activation_count=row.activation_count,
         readings=registry.readings(row),
+        properties=registry.properties(row),
     )
