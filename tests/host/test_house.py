@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 TOOLS = ROOT / "tools"
 SHIM = TOOLS / "thermokeeper" / "simulator" / "shim"
-DEMO_OVERLAY = TOOLS / "thermokeeper" / "demo" / "version2"  # device code of the demo's second release
+DEMO_OVERLAYS = TOOLS / "thermokeeper" / "demo" / "overlays"  # device code of the demo's later releases
 BOARD_PROGRAM = TOOLS / "thermokeeper" / "board" / "device"  # what `deploy` puts on a board
 BENCH_PROGRAM = TOOLS / "thermokeeper" / "bench" / "device"  # runs on the simulated board only
 
@@ -145,14 +145,14 @@ def _relative(path: Path) -> str:
 
 
 def _device_files() -> list[Path]:
-    return [ROOT / "boot.py", ROOT / "main.py", *sorted(LIB.rglob("*.py")), *sorted(DEMO_OVERLAY.rglob("*.py"))]
+    return [ROOT / "boot.py", ROOT / "main.py", *sorted(LIB.rglob("*.py")), *sorted(DEMO_OVERLAYS.rglob("*.py"))]
 
 
 def _host_files() -> list[Path]:
     return sorted(
         path
         for path in TOOLS.rglob("*.py")
-        if not {SHIM, DEMO_OVERLAY, BENCH_PROGRAM, BOARD_PROGRAM} & set(path.parents)
+        if not {SHIM, DEMO_OVERLAYS, BENCH_PROGRAM, BOARD_PROGRAM} & set(path.parents)
     )
 
 
