@@ -364,8 +364,8 @@ def _lamp_release(shop: Workshop, lib: Path, version: str) -> Path:
 
 
 def test_the_readme_s_product_activates_and_updates_itself(tmp_path):
-    """The block of Python in README.md, as it stands there, from activation to the second release."""
-    (example,) = [text for language, text in _blocks(ROOT / "README.md") if language == "python"]
+    """The block of Python in docs/keeper.md, as it stands there, from activation to the second release."""
+    (example,) = [text for language, text in _blocks(ROOT / "docs/keeper.md") if language == "python"]
     lib = tmp_path / "lib"
     (lib / "lamp").mkdir(parents=True)
     (lib / "lamp/__init__.py").touch()

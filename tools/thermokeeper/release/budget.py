@@ -15,4 +15,4 @@ IDF_TLS = 6_000  # the same in a TLS handshake
 # What a board has besides what is counted of modules and stages (tests/budget): found by comparing with the board.
 MAIN = 12_700  # of Python's heap, live, before an application: main.py, the mounted release, names that boot.py brought
 OBJECTS = 5_400  # that a station of ours makes of its modules while it waits
-GARBAGE = 5_000  # gc.threshold(4096) in main.py, and what comes and goes
+GARBAGE = 5_000  # gc.threshold(2048) in main.py, and what comes and goes
