@@ -103,15 +103,23 @@ def compressed_text():
 
 def blocks():
     """The file system of a compressed release arrives, as far as the board hasn't got it."""
+    _reuse(True)
+
+
+def blocks_text():
+    """The same as base64 in JSON."""
+    _reuse(False)
+
+
+def _reuse(is_raw):
     global held
-    from keeper.board.slots import Slots
     from keeper.reusing import Blocks
 
-    download, layout, scrap = _update(True)
-    there = Slots().running.read, layout.fs_offset, layout.fs.size
-    source = Blocks(download, layout.fs, 0, 4096 + layout.app.stored, scrap, there, _thermometer.pulse)
-    source.fill(scrap)
-    held += (source, there)
+    download, layout, scrap = _update(is_raw)
+    # The board has none of its blocks: each has to be fetched and inflated.
+    source = Blocks(download, layout.fs, 0, 4096 + layout.app.stored, scrap, None, _thermometer.pulse)
+    source.fill(scrap[:1024])  # in the middle of one: its window and tables are there
+    held += (source,)
 
 
 def _inflate(is_raw):
@@ -120,7 +128,7 @@ def _inflate(is_raw):
 
     download, layout, scrap = _update(is_raw)
     chunks = Chunks(download, layout.app, 0, len(scrap))
-    chunks.fill(scrap)
+    chunks.fill(scrap[:1024])  # in the middle of one: its window and tables are there
     held += (chunks,)
 
 

@@ -13,13 +13,13 @@ from thermokeeper.release import budget
 # service, whether releases are compressed, what is counted of updates
 KINDS = [
     ("gadgetkeeper", False, ("raw", "text")),
-    ("gadgetkeeper", True, ("compressed", "blocks", "compressed_text")),
+    ("gadgetkeeper", True, ("compressed", "blocks", "compressed_text", "blocks_text")),
     ("gecko_dms", False, ("raw",)),
     ("gecko_dms", True, ("compressed", "blocks")),
 ]
 
 
-LIMITS = {"compressed_text": budget.PEAK_COMPRESSED_TEXT}
+LIMITS = dict.fromkeys(("compressed_text", "blocks_text"), budget.PEAK_COMPRESSED_TEXT)
 Counted = dict[str, int]
 
 
