@@ -4,6 +4,7 @@ import pytest
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server.client import VendorClient
+from thermokeeper.server.command_support import cell
 from thermokeeper.server.connection import Refused
 
 NOBODY = "0" * 32
@@ -237,3 +238,10 @@ def test_an_uploaded_file_is_streamed(shop, tmp_path):
     version = shop.vendor.create_version(shop.template.name, "1")
     assert shop.vendor.upload_firmware(f"{shop.template.name}/1", path).firmware_size == 300_000
     assert shop.vendor.version(version.id).firmware_sha256
+
+
+def test_a_board_s_words_are_shown_as_what_they_are(shop):
+    device = shop.device()
+    device.activate()
+    device.call("PUT", "/properties/status/value.json", {"value": "fine\x1b[2J\u202e\nid   0"})
+    assert cell(shop.vendor.thing(device.number).properties[0].value) == "fine\ufffd[2J\ufffd\ufffdid   0"

@@ -62,16 +62,16 @@ class Watcher:
 
     def wait_until(self, done: Callable[[str, str], bool], what: str) -> str:
         # A board that says nothing is switched off: that ends the waiting for its next line, too.
+        limit_s = time.monotonic() + STEP_LIMIT_S
         limit = threading.Timer(STEP_LIMIT_S, self._power_off)
         limit.daemon = True
         limit.start()
         try:
-            return self._follow(done, what)
+            return self._follow(done, what, limit_s)
         finally:
             limit.cancel()
 
-    def _follow(self, done: Callable[[str, str], bool], what: str) -> str:
-        limit_s = time.monotonic() + STEP_LIMIT_S
+    def _follow(self, done: Callable[[str, str], bool], what: str, limit_s: float) -> str:
         last = ""
         for event in self._events:
             if time.monotonic() >= limit_s:

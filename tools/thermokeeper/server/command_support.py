@@ -168,12 +168,14 @@ def print_item(item: "BaseModel", as_json: bool, lines: dict[str, object]) -> No
 
 
 def cell(value: object) -> str:
+    """What a terminal shows; a board's own text may hold anything, and commands nobody's terminal."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     name = getattr(value, "name", None)  # a template or version
-    return str(value if name is None else name)
+    text = str(value if name is None else name)
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def when(moment: Any) -> str | None:

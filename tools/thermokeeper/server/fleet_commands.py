@@ -59,7 +59,7 @@ def thing_show(client: "VendorClient", which: str, as_json: bool) -> None:
     for reading in found.readings:
         lines[reading.event] = f"{reading.value:g} at {when(reading.at)} ({reading.count} readings)"
     for one in found.properties:
-        lines[one.name] = f"{one.value} (set {when(one.at)})"
+        lines[f"property {one.name}"] = f"{one.value} (set {when(one.at)})"  # whatever a board calls it
     print_item(found, as_json, lines)
 
 
