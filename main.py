@@ -1,31 +1,23 @@
-# Thermokeeper main.py, revision 4
+# Thermokeeper main.py, revision 5
 """Starts the running release's application, and the board again if that ends: a trial release that can't start is left.
 
 Like boot.py it stays on the board for life; pins and settings are the release's, not its own. A confirmed release that
 keeps crashing gets its safe mode after three starts that didn't last; after three more the other slot gets a trial. The
 starts are counted in RTC memory, which a reset keeps and a power cut clears: b"TK", the count, a note of the release.
 
-The radio comes first: it takes 36 KB of memory in large pieces, and Python's heap would take them, and never give back.
-The heap's second area is 46 KB, and not 56, because TLS needs the rest: until it is there a thread parts the memory.
+Each KB of this file stays in memory, and is compiled at each start: what a release can do itself is the release's.
 """
 
-import _thread
 import gc
 import sys
 import time
 
-import esp32
 import machine
-import network
 
 _PAUSE_MS = 10_000  # long enough to stop it from a terminal
 _START_MS = 120_000
 _SAFE_AFTER = 3
 _OTHER_AFTER = 6
-_FIRST_AREA = 56_000  # of the heap
-_SECOND_AREA = 47_104
-_HOLD_MS = 20_000
-_STACK = 5120
 
 
 def _count_start():
@@ -38,35 +30,12 @@ def _count_start():
     return count
 
 
-def _pass(gate):
-    gate.acquire()
-
-
-def _wait_for_second_area():
-    for _ in range(0, _HOLD_MS, 20):
-        if gc.mem_alloc() > _FIRST_AREA:
-            return
-        time.sleep_ms(20)
-
-
-def _hold_back():
-    """Part the largest piece of memory by a thread's stack: one side is the heap's, the other the IDF's."""
-    largest = max([one[2] for one in esp32.idf_heap_info(esp32.HEAP_DATA)])
-    if largest < _SECOND_AREA + 4 * _STACK:
-        return
-    gate = _thread.allocate_lock()
-    gate.acquire()
+def _wake():
     try:
-        _thread.stack_size(largest - _SECOND_AREA - 2 * _STACK)
-        _thread.start_new_thread(_pass, (gate,))
-        _thread.stack_size(_STACK)
-        _thread.start_new_thread(_wait_for_second_area, ())
-    except OSError as error:  # with PSRAM the largest piece is where no stack can be, and nothing runs short
-        print("tk: main: memory stays in one piece: %s" % error)
-    finally:
-        _thread.stack_size(0)
-        gate.release()
-    time.sleep_ms(50)  # until the first one's stack is free again
+        from thermometer.wiring import wake
+    except ImportError:  # a release needn't have it
+        return
+    wake()
 
 
 def _leave():
@@ -83,8 +52,6 @@ gc.threshold(2048)
 try:
     # An application that hangs is ended too, also while it is imported; once it runs it feeds the watchdog.
     machine.WDT(timeout=_START_MS)
-    network.WLAN(network.STA_IF).active(True)
-    _hold_back()
     deployed_main = globals().pop("deployed_main", None)  # boot.py found what runs instead of all this
     if deployed_main:
         deployed_main()
@@ -94,6 +61,7 @@ try:
             _leave()
         except OSError as error:
             print("tk: main: there is nothing else to start: %s" % error)
+    _wake()
     if starts > _SAFE_AFTER:
         from thermometer.safe import run
     else:

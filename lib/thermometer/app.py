@@ -33,7 +33,11 @@ class Thermometer(Station):
         self._shown = 0
         self._outbox = Outbox(uptime=self.uptime)
         self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, _FIRST_PERIOD_MS)
-        self._sampler.poll()  # the first conversion takes its time while the board settles
+        if board.begun_ms is None:
+            self._sampler.poll()  # the first conversion takes its time while the board settles
+        else:
+            self._sampler.take_over(board.begun_ms)
+        self.pulse()
         self.settle()
         self._sampler.period_ms = self.settings["period_ms"]
         self._health = self._on_trial() if self.lifecycle and self.lifecycle.on_trial else None

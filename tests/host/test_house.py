@@ -59,6 +59,7 @@ LOADED_WITH: dict[str, set[str]] = {
     "keeper.trusting": {"keeper", "keeper.factory"},
     "keeper.typing": {"keeper"},
     "keeper.updating": {"keeper", "keeper.board"},
+    "keeper.waking": {"keeper"},
     "thermometer": {"keeper", "thermometer.measuring", "thermometer.station"},
     "thermometer.asking": set(),
     "thermometer.joining": {"keeper", "keeper.nvs"},
@@ -67,7 +68,7 @@ LOADED_WITH: dict[str, set[str]] = {
     "thermometer.settling": {"keeper"},
     "thermometer.station": {"keeper"},
     "thermometer.typing": {"keeper", "keeper.booting", "keeper.nvs"},
-    "thermometer.wiring": {"thermometer.station"},
+    "thermometer.wiring": set(),
 }
 # folder: phases that it enters, by imports inside functions
 ENTERS = {
@@ -95,6 +96,7 @@ ENTERS = {
     },
     "thermometer.settling": {"keeper.assembling", "keeper.board", "keeper.factory"},
     "thermometer.typing": {"keeper", "keeper.settling", "thermometer.joining"},
+    "thermometer.wiring": {"keeper", "keeper.waking"},
 }
 
 # the only places where hardware is reached
@@ -102,10 +104,10 @@ DOORS = {
     "ds18x20": {"lib/thermometer/wiring/pins.py"},
     "esp32": {
         *{"boot.py", "main.py", "lib/keeper/board/slots.py", "lib/keeper/factory/identity.py", "lib/keeper/memory.py"},
-        "lib/keeper/nvs/state.py",
+        *{"lib/keeper/nvs/state.py", "lib/keeper/waking/areas.py"},
     },
     "machine": {"lib/thermometer/wiring/pins.py", "main.py"},
-    "network": {"lib/thermometer/wiring/pins.py", "main.py"},
+    "network": {"lib/thermometer/wiring/pins.py"},
     "ntptime": {"lib/thermometer/asking/ntp.py"},
     "onewire": {"lib/thermometer/wiring/pins.py"},
     "vfs": {"boot.py"},
@@ -115,7 +117,7 @@ DOORS = {
 DEVICE_MODULES = {
     *{"array", "binascii", "collections", "deflate", "errno", "gc", "hashlib", "io", "json", "micropython", "os"},
     *{"random", "select", "socket", "ssl", "struct", "sys", "time"},
-    "_thread",  # main.py's, for the time of a start
+    "_thread",  # of keeper.waking, for the time of a start
     *DOORS,
     *{"keeper", "thermometer", "trust"},
 }

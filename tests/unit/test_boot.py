@@ -343,57 +343,23 @@ class _Time(_Stand):
         self.slept += duration_ms
 
 
-class _Esp32(_Stand):
-    HEAP_DATA = 4
-    largest = 0
-
-    def idf_heap_info(self, kind):
-        return [(113_840, self.largest, self.largest, 0), (15_072, 14_656, 14_336, 0)]
-
-
-class _Lock:
-    held = False
-
-    def acquire(self):
-        self.held = True
-
-    def release(self):
-        self.held = False
-
-
-class _Thread:
-    """Notes what is started, and with how large a stack."""
-
-    def __init__(self, refuses=False):
-        self.refuses = refuses
-        self.started = []
-        self.size = 0
-        self.lock = _Lock()
-
-    def allocate_lock(self):
-        return self.lock
-
-    def stack_size(self, size):
-        self.size = size
-
-    def start_new_thread(self, function, arguments):
-        if self.refuses:
-            raise OSError("can't create thread")
-        self.started.append((self.size, self.lock.held))
-
-
 class _Module:
     def __init__(self, action):
         if action:
             self.run = action
 
 
-def _start(action, safe=None, thread=None, **names):
-    """main.py once, to its reset; what it printed. `action`: the application's run (None: there is none in it)."""
+def _start(action, safe=None, wake=None, **names):
+    """main.py once, to its reset; what it printed. `action`: the application's run (None: there is none in it).
+
+    wake: what the release does before; without, it has nothing of the kind.
+    """
     lines, clock = [], _Time(time)
     replaced = {"thermometer": _Module(None), "thermometer.app": _Module(action), "thermometer.safe": _Module(safe)}
     replaced.update({"machine": _Machine, "time": clock, "gc": _Gc(gc)})
-    replaced.update({"_thread": thread or _Thread(), "esp32": _Esp32(sys.modules.get("esp32"))})
+    replaced["thermometer.wiring"] = wiring = _Module(None)
+    if wake:
+        wiring.wake = wake
     real = {name: sys.modules.get(name) for name in replaced}
     lent = not hasattr(sys, "print_exception")
     if lent:
@@ -496,22 +462,17 @@ def test_the_count_stops_before_it_wraps_and_the_note_behind_it_stays():
     assert _Rtc.kept == b"TK\xffnote"
 
 
-def test_the_heap_s_second_area_leaves_a_part_of_the_largest_piece_to_the_idf():
-    _Rtc.kept = b""
-    with board([("ota_0", APP)] + otadata((1, VALID))):
-        for largest, expected in ((47_104 + 20_479, []), (77_824, [(77_824 - 47_104 - 10_240, True), (5120, True)])):
-            thread = _Thread()
-            _Esp32.largest = largest
-            _start(lambda: None, thread=thread)
-            assert thread.started == expected
-            assert thread.size == 0 or not expected  # what comes after has the usual size
-            assert not thread.lock.held
+def test_a_release_wakes_before_its_application_or_its_safe_mode_is_loaded():
+    for before, ran in ((b"", ["wake", "app"]), (b"TK\x03", ["wake", "safe"])):
+        _Rtc.kept = before
+        order = []
+        _start(lambda: order.append("app"), lambda: order.append("safe"), wake=lambda: order.append("wake"))
+        assert order == ran
 
 
-def test_where_no_stack_can_be_had_the_application_runs_all_the_same():
+def test_a_release_that_fails_to_wake_has_failed_to_start():
     _Rtc.kept = b""
-    with board([("ota_0", APP)] + otadata((1, VALID))):
-        ran = []
-        _Esp32.largest = 4_000_000
-        lines = _start(lambda: ran.append("app"), thread=_Thread(refuses=True))
-        assert ran == ["app"] and lines[0] == "tk: main: memory stays in one piece: can't create thread"
+    ran = []
+    for error in (OSError(5), ImportError("no module named 'x'")):
+        assert _start(lambda: ran.append("app"), wake=_fail(error)) == [_ENDED]
+    assert ran == [] and _Rtc.kept == b"TK\x02"

@@ -41,6 +41,9 @@ class Bench:
         self._converting_since = now_ms
         self.starts.append(self.ms())
 
+    def take_over(self, begun_ms):
+        self._converting_since = begun_ms
+
     def ready(self, now_ms):
         return time.ticks_diff(now_ms, self._converting_since) >= CONVERSION_MS
 
@@ -71,6 +74,17 @@ def test_samples_come_on_the_period_and_dated_by_their_conversion():
     assert bench.sampler.last_value == 20.0
     assert bench.sampler.longest_gap_ms == 2000
     assert [age_ms for _, age_ms in bench.outbox.peek(9)] == [7000, 5000, 3000, 1000]
+
+
+def test_a_conversion_that_began_before_is_the_first_sample_and_the_period_counts_from_it():
+    for late_ms in (300, 900, 2500):
+        bench = Bench()
+        bench.block(late_ms)
+        bench.sampler.take_over(time.ticks_add(bench.now_ms, -late_ms))
+        bench.run(7000 - late_ms)
+        starts = [2000, 4000, 6000] if late_ms < 1000 else [4000, 6000]
+        assert bench.starts == starts
+        assert [age_ms for _, age_ms in bench.outbox.peek(9)] == [7000 - start_ms for start_ms in [0] + starts]
 
 
 def test_polls_at_odd_times_cause_no_drift():

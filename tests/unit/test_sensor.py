@@ -301,3 +301,38 @@ def test_a_command_that_is_long_in_coming_is_what_the_conversion_counts_from():
     assert not sensor.ready(wire.now_ms)
     wire.wait(1000)
     assert sensor.ready(wire.now_ms)
+
+
+def test_a_conversion_that_began_before_the_sensor_was_looked_for_is_read_like_any_other():
+    wire = Wire(Chip(A, 19.5), Chip(B, 30.0))
+    sensor = Sensor(wire, wire.line)
+    wire.convert_temp()
+    sensor.take_over(wire.now_ms)
+    wire.wait(CONVERSION_MS - 1)
+    assert not sensor.ready(wire.now_ms)
+    wire.wait(1)
+    assert sensor.ready(wire.now_ms)
+    assert sensor.read() == 19.5 and sensor.rom == A
+    assert measure(sensor, wire) == 19.5
+    assert wire.scans == 1
+
+
+def test_of_such_a_conversion_nothing_is_believed_that_would_not_be_of_another():
+    for fault, reason in (("gone", "no sensor"), ("held", "held low"), ("power", "85.0")):
+        chip = Chip(A, 19.5)
+        wire = Wire(chip)
+        sensor = Sensor(wire, wire.line)
+        wire.convert_temp()
+        sensor.take_over(wire.now_ms)
+        wire.wait(CONVERSION_MS)
+        if fault == "gone":
+            wire.chips.clear()
+        elif fault == "held":
+            wire.held_low = True
+        else:
+            chip.power_on()
+        with raises(SensorError, reason):
+            sensor.read()
+        wire.chips[:] = [chip]
+        wire.held_low = False
+        assert measure(sensor, wire) == 19.5

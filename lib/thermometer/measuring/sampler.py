@@ -61,6 +61,15 @@ class Sampler:
         elif time.ticks_diff(now_ms, self._due_ms) >= 0:
             self._begin(now_ms)
 
+    def take_over(self, begun_ms):
+        """Take the conversion that began at this tick for the first sample."""
+        self._due_ms = begun_ms
+        self._plan_next(self._now())
+        self._outbox.tick()
+        self._sensor.take_over(begun_ms)
+        self._started_ms = begun_ms
+        self._converting = True
+
     def _begin(self, now_ms):
         self._plan_next(now_ms)
         self._outbox.tick()

@@ -66,6 +66,10 @@ class Sensor:
         # The conversion counts from its command, and until that there may have been a search, or a collection.
         self._started_ms = time.ticks_add(now_ms, time.ticks_diff(time.ticks_ms(), called_ms))
 
+    def take_over(self, begun_ms):
+        """A conversion of whatever is on the wire began at this tick; which sensor that is, is looked for when it's read."""
+        self._started_ms = begun_ms
+
     def ready(self, now_ms):
         """Whether the conversion has had its time."""
         return self._started_ms is not None and time.ticks_diff(now_ms, self._started_ms) >= CONVERSION_MS
@@ -75,6 +79,8 @@ class Sensor:
         if self._started_ms is None:
             raise SensorError("no conversion was started")
         self._started_ms = None
+        if self.rom is None:
+            self._find()
         value = self._ask(self._bus.read_temp)
         if value == 0.0:
             self._check_zero()

@@ -13,7 +13,7 @@ def build(pin=None):
     from thermometer import wiring
 
     try:
-        return wiring.build(pin)
+        return Hardware(*wiring.build(pin))
     finally:
         forget("thermometer.wiring")
 
@@ -21,11 +21,13 @@ def build(pin=None):
 class Hardware:
     """`bus` (ds18x20.DS18X20), `wlan` (the station), and the ways to restart a board.
 
+    `begun_ms` is the tick at which a conversion of what is on the bus began, before all else, or None.
     `watchdog` is None until `start_watchdog`: from then on a board that doesn't feed it is reset.
     """
 
-    def __init__(self, machine, wire, bus, wlan, reset_cause):
+    def __init__(self, machine, wire, bus, wlan, reset_cause, begun_ms=None):
         self.bus = bus
+        self.begun_ms = begun_ms
         self.wlan = wlan
         self.watchdog = None
         self._machine = machine

@@ -1,3 +1,3 @@
 """The board's hardware is found. A phase: loaded for a moment at the start."""
 
-from thermometer.wiring.pins import build  # noqa: F401
+from thermometer.wiring.pins import build, wake  # noqa: F401

@@ -4,8 +4,7 @@ Importing it touches nothing. It must not contain decisions of the product beyon
 """
 
 import sys
-
-from thermometer.station.hardware import Hardware
+import time
 
 # GPIO of the sensor's data wire (4.7 kOhm to 3.3 V), by what MicroPython says of the board; the first that fits.
 # None of them is a strapping pin or used by flash, PSRAM, USB or the console.
@@ -25,15 +24,72 @@ _CAUSES = (
 )
 
 
+_awake = None  # what `wake` made for `build`
+
+
+def wake():
+    """Begin what takes its time by itself, before the application is loaded; main.py calls it.
+
+    That is a conversion of whatever sensor there is. Then the radio takes its memory, 36 KB in large pieces: Python's
+    heap would have them otherwise, and never give them back.
+    """
+    global _awake
+    import network
+
+    wire, bus = _bus(sensor_pin())
+    _awake = wire, bus, _begun_ms(bus)
+    network.WLAN(network.STA_IF).active(True)
+    from keeper.phases import forget
+    from keeper.waking import part_memory
+
+    part_memory()
+    forget("keeper.waking")
+
+
 def build(pin=None):
-    """The `Hardware` of this board; `pin` overrides the table."""
-    import ds18x20
+    """What `Hardware` of this board takes; `pin` overrides the table."""
     import machine
     import network
-    import onewire
 
-    wire = onewire.OneWire(machine.Pin(sensor_pin() if pin is None else pin))
-    return Hardware(machine, wire, ds18x20.DS18X20(wire), network.WLAN(network.STA_IF), _reset_cause(machine))
+    wire, bus, begun_ms = _awake or (None, None, None)
+    if wire is None or pin is not None:
+        wire, bus = _bus(sensor_pin() if pin is None else pin)
+        begun_ms = None
+    return machine, wire, bus, network.WLAN(network.STA_IF), _reset_cause(machine), begun_ms
+
+
+def _bus(pin):
+    import machine
+
+    onewire, ds18x20 = _drivers()
+    wire = onewire.OneWire(machine.Pin(pin))
+    return wire, ds18x20.DS18X20(wire)
+
+
+def _begun_ms(bus):
+    """Begin a conversion; its tick, or None. Why there is none shows when the sensor is asked for the first time."""
+    onewire, _ = _drivers()
+    try:
+        bus.convert_temp()
+    except (OSError, onewire.OneWireError):
+        return None
+    return time.ticks_ms()
+
+
+def _drivers():
+    """The firmware's own modules, frozen into it: to look for them in the folders of the path first takes 0.1 s each."""
+    path = sys.path[:]
+    sys.path[:] = [".frozen"]
+    try:
+        import ds18x20
+        import onewire
+    except ImportError:  # another port
+        sys.path[:] = path
+        import ds18x20
+        import onewire
+    finally:
+        sys.path[:] = path
+    return onewire, ds18x20
 
 
 def sensor_pin():

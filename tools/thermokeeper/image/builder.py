@@ -15,6 +15,7 @@ from keeper import release as release_format
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import FLASH_SIZES, TABLE_OFFSET, table_for
+from thermokeeper.release.boardfiles import bare
 from thermokeeper.release.builder import ReleaseFile
 from thermokeeper.release.files import read_bytes
 from thermokeeper.release.filesystem import pack
@@ -110,8 +111,8 @@ def assemble(parts: list[Piece], flash_size: str) -> bytes:
 
 
 def read_vfs_files(folder: Path) -> dict[str, bytes]:
-    """boot.py and main.py of a folder; they stay source, so that they run on every MicroPython."""
-    return {name: read_bytes(folder / name, f"the folder that has {' and '.join(VFS_FILES)}") for name in VFS_FILES}
+    """boot.py and main.py of a folder, as boards get them."""
+    return {n: bare(read_bytes(folder / n, f"the folder that has {' and '.join(VFS_FILES)}"), n) for n in VFS_FILES}
 
 
 def _bootloader(path: Path, chip: str, image: bytes, flash_size: str) -> bytes:

