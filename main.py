@@ -48,7 +48,7 @@ def _leave():
 
 
 # Collect early and often: what imports leave behind would cut the heap into pieces too small for a 4 KiB block.
-gc.threshold(2048)
+gc.threshold(1024)
 try:
     # An application that hangs is ended too, also while it is imported; once it runs it feeds the watchdog.
     machine.WDT(timeout=_START_MS)

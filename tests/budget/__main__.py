@@ -9,10 +9,10 @@ from budget.test_budget import KINDS
 from thermokeeper.release import budget
 
 print(f"bytes of a board's heap; at most {budget.IDLE} when idle, {budget.PEAK} at any stage, garbage included")
-for service, compressed, updates in KINDS:
+for kind in KINDS:
     with tempfile.TemporaryDirectory() as folder:
-        counts = count(Path(folder), Path(sys.prefix), service=service, compressed=compressed, updates=updates)
-    print(f"{service}, {'compressed' if compressed else 'plain'} releases")
+        counts = count(Path(folder), Path(sys.prefix), kind)
+    print(kind)
     for stage, size in counts.items():
         if not stage.endswith(" over"):
             most = budget.MAIN + size + (budget.GARBAGE if stage != "idle" else 0)

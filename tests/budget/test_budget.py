@@ -7,27 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from budget.counting import count
+from budget.counting import Kind, count
 from thermokeeper.release import budget
 
-# service, whether releases are compressed, what is counted of updates
 KINDS = [
-    ("gadgetkeeper", False, ("raw", "text")),
-    ("gadgetkeeper", True, ("compressed", "blocks", "compressed_text", "blocks_text")),
-    ("gecko_dms", False, ("raw",)),
-    ("gecko_dms", True, ("compressed", "blocks")),
+    Kind("gadgetkeeper", ("raw", "text")),
+    Kind("gadgetkeeper", ("compressed", "blocks", "compressed_text", "blocks_text"), compressed=True),
+    Kind("gadgetkeeper", ("raw",), tls=True),
+    Kind("gadgetkeeper", ("compressed", "blocks"), compressed=True, tls=True),
+    Kind("gecko_dms", ("raw",)),
+    Kind("gecko_dms", ("compressed", "blocks"), compressed=True, tls=True),
 ]
-
-
 LIMITS = dict.fromkeys(("compressed_text", "blocks_text"), budget.PEAK_COMPRESSED_TEXT)
 Counted = dict[str, int]
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: f"{kind[0]}-{'compressed' if kind[1] else 'plain'}")
+@pytest.fixture(scope="module", params=KINDS, ids=str)
 def counted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Counted:
-    service, compressed, updates = request.param
-    folder = tmp_path_factory.mktemp("budget")
-    return count(folder, Path(sys.prefix), service=service, compressed=compressed, updates=updates)
+    return count(tmp_path_factory.mktemp("budget"), Path(sys.prefix), request.param)
 
 
 def test_a_board_that_waits_keeps_within_its_budget(counted: Counted) -> None:

@@ -17,12 +17,13 @@ _PACKED_LIMIT = 4096  # no chunk stands for more
 class Chunks:
     """download: has `fill(view)`. part: `layout.Part`, of which `done` bytes are there. place: of the next chunk.
 
+    largest: no packed chunk has more bytes.
     at_start: whether the next byte begins a chunk, which lies at `place` in the file.
     """
 
     reused = 0  # what of it wasn't fetched: see `keeper.reusing`
 
-    def __init__(self, download, part, done, place):
+    def __init__(self, download, part, done, place, largest=_PACKED_LIMIT):
         self.place = place
         self._download = download
         self._chunk_size = CHUNK_SIZES[part.encoding]
@@ -30,7 +31,7 @@ class Chunks:
         self._part_left = part.size - done
         self._left = 0  # of the chunk in work
         self._length = memoryview(bytearray(2))
-        self._packed = _buffer()  # one for all chunks
+        self._packed = _buffer(largest)  # one for all chunks
         self._stream = None
 
     @property
@@ -103,9 +104,9 @@ class Chunks:
         self.place += self._taken
 
 
-def _buffer():
+def _buffer(size):
     """As large as it will ever be: it would leave pieces behind where it grew."""
     try:
-        return io.BytesIO(_PACKED_LIMIT)
+        return io.BytesIO(size)
     except TypeError:  # of CPython, where nobody counts
         return io.BytesIO()

@@ -33,11 +33,16 @@ class Blocks(Chunks):
         place = at + len(index)
         for i in range(number):
             place += _length(index, i)
-        super().__init__(download, part, done, place)
+        first = place
+        largest = 0
         for i in range(number, count):
-            place += _length(index, i)
+            length = _length(index, i)
+            place += length
+            if largest < length < BLOCK_SIZE:
+                largest = length
         if place != at + part.stored:
             raise ReleaseError("part %s isn't as long as the manifest says" % part.name)
+        super().__init__(download, part, done, first, largest)
         self.reused = 0
         self._index = index
         self._number = number

@@ -1,4 +1,4 @@
-"""The heap's second area gets 46 KB, and not 56, because TLS needs the rest: until it is there a thread parts the memory.
+"""The heap's second area gets 46 KB, not 56, because TLS needs the rest: until it is there a thread parts the memory.
 
 The radio has to be on already: it takes 36 KB in large pieces, and Python's heap would take them, and never give back.
 docs/decisions/0009 has the reasons for the sizes. It must not know what the memory is used for.

@@ -67,7 +67,7 @@ class Sensor:
         self._started_ms = time.ticks_add(now_ms, time.ticks_diff(time.ticks_ms(), called_ms))
 
     def take_over(self, begun_ms):
-        """A conversion of whatever is on the wire began at this tick; which sensor that is, is looked for when it's read."""
+        """A conversion of whatever is on the wire began at this tick; which sensor that is shows when it is read."""
         self._started_ms = begun_ms
 
     def ready(self, now_ms):

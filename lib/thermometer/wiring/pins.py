@@ -77,7 +77,7 @@ def _begun_ms(bus):
 
 
 def _drivers():
-    """The firmware's own modules, frozen into it: to look for them in the folders of the path first takes 0.1 s each."""
+    """The firmware's own modules, frozen into it: to look in the folders of the path first takes 0.1 s for each."""
     path = sys.path[:]
     sys.path[:] = [".frozen"]
     try:

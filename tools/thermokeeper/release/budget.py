@@ -7,12 +7,12 @@ IDLE = 65_000  # of Python's heap, live, while the board waits
 PEAK = 92_000  # of Python's heap, garbage included, at any moment
 # The same while a compressed release arrives as base64 text, which needs the code of both: nothing but servers of the
 # original kind does that, and it still fits into two areas.
-PEAK_COMPRESSED_TEXT = 98_000
+PEAK_COMPRESSED_TEXT = 95_000
 AREAS = 2  # of Python's heap
 IDF_HTTP = 25_000  # that ESP-IDF has left at its least, with plain http
 IDF_TLS = 6_000  # the same in a TLS handshake
 
 # What a board has besides what is counted of modules and stages (tests/budget): found by comparing with the board.
-MAIN = 12_700  # of Python's heap, live, before an application: main.py, the mounted release, names that boot.py brought
+MAIN = 10_500  # of Python's heap, live, before an application: main.py, the mounted release, names that boot.py brought
 OBJECTS = 5_400  # that a station of ours makes of its modules while it waits
-GARBAGE = 3_000  # gc.threshold(2048) in main.py, and what comes and goes
+GARBAGE = 3_000  # gc.threshold(1024) in main.py, and what comes and goes

@@ -1,6 +1,6 @@
 """A stream out of base64 text inside JSON, `{"firmware": "<base64>"}`, decoded in blocks as it arrives.
 
-1.5 MB of text never fits in RAM; this needs some 2 KB, whatever the size. Must not know where the JSON comes from.
+1.5 MB of text never fits in RAM; this needs some 1 KB, whatever the size. Must not know where the JSON comes from.
 Other members may stand before and after the one that is wanted. Line ends, as JSON escapes, may be in the text.
 """
 
@@ -10,7 +10,7 @@ from keeper.errors import NetError
 from keeper.services.text.jsonmember import SPACE, JsonMember, garbage
 from keeper.talking.address import number
 
-_SIZE = 1024  # of base64 characters decoded at once; a multiple of 4
+_SIZE = 512  # of base64 characters decoded at once; a multiple of 4
 _SPACE_LIMIT = 2048  # line ends in a row
 
 _BEFORE = 0
