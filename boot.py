@@ -28,8 +28,8 @@ import struct
 import vfs
 from esp32 import Partition
 
-# What LittleFS reads at once, and how many of such reads are kept. A read of flash takes 3 ms on the emulated board, and
-# an import has some fifty, most of them of the same few places: with these sizes it takes half of what it took.
+# What LittleFS reads at once, and how many of such reads are kept. A read of flash takes 3 ms on the emulated board,
+# and an import has some fifty, most of the same few places: with these sizes it takes half of what it took.
 _READ_SIZE = 128
 _KEPT = 12
 
