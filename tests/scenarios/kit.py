@@ -63,10 +63,10 @@ EXITS: Change = (("thermometer/app.py", "import gc\n", "import gc\nimport sys\n\
 HANGS_AT_IMPORT: Change = (
     ("thermometer/app.py", "import gc\n", "import gc\nimport time\n\nwhile True:\n    time.sleep_ms(100)\n"),
 )
-_START = "def start(self, now_ms):\n"
+_READY = "def ready(self, now_ms):\n"
 _READ = "def read(self):\n"
 HANGS: Change = (
-    ("thermometer/measuring/sensor.py", _START, _START + "        while True:\n            time.sleep_ms(100)\n"),
+    ("thermometer/measuring/sensor.py", _READY, _READY + "        while True:\n            time.sleep_ms(100)\n"),
 )
 SEES_NO_SENSOR: Change = (
     ("thermometer/measuring/sensor.py", _READ, _READ + "        raise SensorError('broken on purpose')\n"),

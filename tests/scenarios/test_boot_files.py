@@ -9,13 +9,14 @@ from pathlib import Path
 from littlefs import LittleFS
 
 from scenarios.kit import IN_VIRTUAL_TIME, Life
+from thermokeeper.release.application import board_files
 from thermokeeper.release.files import PROJECT
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.world import MOMENTS, World
 
-NEWER = (("../boot.py", "boot.py, revision 3\n", "boot.py, revision 4\n"),)
-OLD_BOOT = (PROJECT / "boot.py").read_bytes()
-NEW_BOOT = OLD_BOOT.replace(b"revision 3\n", b"revision 4\n")
+NEWER = (("../boot.py", "boot.py, revision 4\n", "boot.py, revision 5\n"),)
+OLD_BOOT = board_files(PROJECT)["board/boot.py"]
+NEW_BOOT = OLD_BOOT.replace(b"revision 4\n", b"revision 5\n")
 
 
 def boot_file(vfs: bytes) -> bytes:
@@ -34,7 +35,7 @@ def test_newer_boot_files_come_only_after_the_trial_and_start_what_is_there(life
     life.says("slot", "2.0.0, on trial")
     assert boot_file(life.read("vfs")) == OLD_BOOT
     life.says("trial", "passed")
-    life.says("boot", "boot.py is of revision 4 now")
+    life.says("boot", "boot.py is of revision 5 now")
     life.says("confirm")
     assert boot_file(life.read("vfs")) == NEW_BOOT
     life.off()

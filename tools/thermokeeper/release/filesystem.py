@@ -121,8 +121,11 @@ def _shorten(image: bytes, inside: str, limit: int) -> bytes:
         blocks = len(image) // BLOCK_SIZE
         fs = LittleFS(context, mount=False, block_count=blocks, disk_version=DISK_VERSION, **sizes)
         fs.mount()
+        used = fs.used_block_count
         fs.setattr(inside, 0, b"\0")
         fs.removeattr(inside, 0)
+        if fs.used_block_count > used:  # a log that was parted in two
+            return image
         fs.unmount()
     except LittleFSError:  # what is in it needs more
         return image
