@@ -107,7 +107,7 @@ DOORS = {
         *{"lib/keeper/nvs/state.py", "lib/keeper/waking/areas.py"},
     },
     "machine": {"lib/thermometer/wiring/pins.py", "main.py"},
-    "network": {"lib/thermometer/wiring/pins.py"},
+    "network": {"lib/thermometer/wiring/pins.py", "lib/thermometer/wiring/waking.py"},
     "ntptime": {"lib/thermometer/asking/ntp.py"},
     "onewire": {"lib/thermometer/wiring/pins.py"},
     "vfs": {"boot.py"},

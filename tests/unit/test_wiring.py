@@ -34,7 +34,7 @@ class _Awake:
         assert waking.radio == [True], "the radio has its memory before the rest is parted"
 
     def __exit__(self, *error):
-        pins._awake = None
+        pins._begun = None
 
 
 def test_waking_begins_a_conversion_and_gives_the_radio_its_memory():

@@ -24,26 +24,19 @@ _CAUSES = (
 )
 
 
-_awake = None  # what `wake` made for `build`
+_begun = None  # wire, bus, tick: what `begin` made for `build`
 
 
-def wake():
-    """Begin what takes its time by itself, before the application is loaded; main.py calls it.
-
-    That is a conversion of whatever sensor there is. Then the radio takes its memory, 36 KB in large pieces: Python's
-    heap would have them otherwise, and never give them back.
-    """
-    global _awake
-    import network
-
+def begin():
+    """Begin a conversion of whatever sensor is on the board's usual pin; `build` says when that was."""
+    global _begun
+    onewire, _ = _drivers()
     wire, bus = _bus(sensor_pin())
-    _awake = wire, bus, _begun_ms(bus)
-    network.WLAN(network.STA_IF).active(True)
-    from keeper.phases import forget
-    from keeper.waking import part_memory
-
-    part_memory()
-    forget("keeper.waking")
+    try:
+        bus.convert_temp()
+    except (OSError, onewire.OneWireError):  # why shows when the sensor is asked for the first time
+        return
+    _begun = wire, bus, time.ticks_ms()
 
 
 def build(pin=None):
@@ -51,8 +44,9 @@ def build(pin=None):
     import machine
     import network
 
-    wire, bus, begun_ms = _awake or (None, None, None)
-    if wire is None or pin is not None:
+    if _begun and pin is None:
+        wire, bus, begun_ms = _begun
+    else:
         wire, bus = _bus(sensor_pin() if pin is None else pin)
         begun_ms = None
     return machine, wire, bus, network.WLAN(network.STA_IF), _reset_cause(machine), begun_ms
@@ -64,16 +58,6 @@ def _bus(pin):
     onewire, ds18x20 = _drivers()
     wire = onewire.OneWire(machine.Pin(pin))
     return wire, ds18x20.DS18X20(wire)
-
-
-def _begun_ms(bus):
-    """Begin a conversion; its tick, or None. Why there is none shows when the sensor is asked for the first time."""
-    onewire, _ = _drivers()
-    try:
-        bus.convert_temp()
-    except (OSError, onewire.OneWireError):
-        return None
-    return time.ticks_ms()
 
 
 def _drivers():

@@ -1,7 +1,7 @@
 """`_thread` of the simulated board: a thread has its stack from the pool, and that is all there is of it.
 
 It doesn't run. One that is given a lock ends when that is released; one that is given nothing waits for the heap's
-second area, as main.py's does. Nothing else of ours starts threads.
+second area, as that of keeper.waking does. Nothing else of ours starts threads.
 """
 
 import _sim
