@@ -143,6 +143,68 @@ def test_the_release_s_files_can_t_be_changed():
         boot.mounted[0].open("/new.py", "w")
 
 
+class _Slot:
+    """A slot of five blocks, no two pieces of which are alike; it counts its reads."""
+
+    def __init__(self):
+        self.data = b"".join([hashlib.sha256(b"%d" % number).digest() for number in range(5 * 4096 // 32)])
+        self.reads = 0
+        self.broken = False
+
+    def readblocks(self, block, buffer, offset=0):
+        if self.broken:
+            raise OSError(5)
+        self.reads += 1
+        at = block * 4096 + offset
+        buffer[:] = self.data[at : at + len(buffer)]
+
+
+def test_reads_of_flash_that_are_kept_are_the_same_as_those_that_are_not():
+    with Boot(SLOT) as boot:
+        size, kept = boot.names["_READ_SIZE"], boot.names["_KEPT"]
+        slot = _Slot()
+        files = boot.names["_ReleaseFiles"](slot, 4096, 4 * 4096)
+        number = 1
+        for turn in range(4000):
+            number = number * 1103515245 + 12345 & 0x7FFFFFFF  # the same on both runtimes
+            length = (size, size, size, 2 * size, 4096)[(number >> 8) % 5]
+            place = (number >> 16) % ((kept + 4) * 3) * size % (4 * 4096 - length)
+            place -= place % length if length == 4096 else 0
+            buffer = bytearray(length)
+            files.readblocks(place // 4096, memoryview(buffer), place % 4096)
+            assert buffer == slot.data[4096 + place : 4096 + place + length], (turn, place, length)
+
+
+def test_of_the_last_small_reads_none_is_made_twice():
+    with Boot(SLOT) as boot:
+        size, kept = boot.names["_READ_SIZE"], boot.names["_KEPT"]
+        slot = _Slot()
+        files = boot.names["_ReleaseFiles"](slot, 0, 5 * 4096)
+        for reads in (kept, kept):
+            for i in range(kept):
+                files.readblocks(1, memoryview(bytearray(size)), i * size)
+            assert slot.reads == reads
+        files.readblocks(2, memoryview(bytearray(4 * size)), 0)  # content: it pushes nothing out
+        files.readblocks(1, memoryview(bytearray(size)), 0)
+        assert slot.reads == kept + 1
+        files.readblocks(2, memoryview(bytearray(size)), 0)  # this one does
+        files.readblocks(1, memoryview(bytearray(size)), 0)
+        assert slot.reads == kept + 3
+
+
+def test_a_read_that_failed_is_not_kept():
+    with Boot(SLOT) as boot:
+        slot = _Slot()
+        files = boot.names["_ReleaseFiles"](slot, 0, 5 * 4096)
+        buffer = bytearray(boot.names["_READ_SIZE"])
+        slot.broken = True
+        with raises(OSError):
+            files.readblocks(0, memoryview(buffer), 0)
+        slot.broken = False
+        files.readblocks(0, memoryview(buffer), 0)
+        assert buffer == slot.data[: len(buffer)]
+
+
 def test_applications_of_every_form_are_measured_rightly():
     forms = [application(3900), application(9000, with_hash=False), app_image(segments=3), application(20000)]
     # the checksum's 16 bytes, or the hash's 32, go over a block's end
