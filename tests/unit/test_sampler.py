@@ -80,6 +80,7 @@ def test_a_conversion_that_began_before_is_the_first_sample_and_the_period_count
     for late_ms in (300, 900, 2500):
         bench = Bench(start_ms=time.ticks_add(0, -3000))
         bench.block(late_ms)
+        bench.sampler = Sampler(bench, bench.outbox, 2000, bench.now, bench.say)  # made after it began
         bench.sampler.take_over(time.ticks_add(bench.now_ms, -late_ms))
         bench.run(7000 - late_ms)
         starts = [2000, 4000, 6000] if late_ms < 1000 else [4000, 6000]
