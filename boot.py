@@ -31,7 +31,7 @@ from esp32 import Partition
 # What LittleFS reads at once, and how many of such reads are kept. A read of flash takes 3 ms on the emulated board,
 # and an import has some fifty, most of the same few places: with these sizes it takes half of what it took.
 _READ_SIZE = 128
-_KEPT = 12
+_KEPT = 8
 
 
 class _ReleaseFiles:
