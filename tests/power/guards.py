@@ -232,6 +232,11 @@ def _around_selection(story: Story) -> list[Operation]:
     return found
 
 
+def _around_confirmation(story: Story) -> list[Operation]:
+    """What NVS is told last in a stage that ends with a confirmation."""
+    return [one for stage in (0, 2) for one in [one for one in story.of_stage(stage) if one.partition == "nvs"][-12:]]
+
+
 GUARDS = (
     Guard("a trial release has to be healthy", (_TRIAL,)),
     Guard("a release that failed is noted", (_NO_SETTLING,)),
@@ -259,7 +264,7 @@ GUARDS = (
     Guard("a key is stored before it is used", (_STORED_LATE,), (0, 1), ("nvs",)),
     Guard("a record is replaced, not erased first", (_ERASED_FIRST,), (0, 1, 2, 3), ("nvs",)),
     Guard("a record is one blob", _MANY_KEYS, (0, 1, 2, 3), ("nvs",)),
-    Guard("the server is told before it is noted", (_REMEMBERS_FIRST,), (0, 2), ("nvs",)),
+    Guard("the server is told before it is noted", (_REMEMBERS_FIRST,), near=_around_confirmation),
     Guard("what is proved is settled at each boot", (_SETTLES_ONCE,), (2, 5), ("nvs", "otadata", "vfs")),
     Guard("... and not before it is proved", (_SETTLES_EARLY,)),
     Guard(
