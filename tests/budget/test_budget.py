@@ -18,7 +18,6 @@ KINDS = [
     Kind("gecko_dms", ("raw",)),
     Kind("gecko_dms", ("compressed", "blocks"), compressed=True, tls=True),
 ]
-LIMITS = dict.fromkeys(("compressed_text", "blocks_text"), budget.PEAK_COMPRESSED_TEXT)
 Counted = dict[str, int]
 
 
@@ -33,7 +32,7 @@ def test_a_board_that_waits_keeps_within_its_budget(counted: Counted) -> None:
 
 def test_every_stage_of_a_life_keeps_within_its_budget(counted: Counted) -> None:
     most = {stage: budget.MAIN + size + budget.GARBAGE for stage, size in counted.items()}
-    assert {stage: size for stage, size in most.items() if size > LIMITS.get(stage, budget.PEAK)} == {}
+    assert {stage: size for stage, size in most.items() if size > budget.PEAK} == {}
 
 
 def test_nothing_is_left_of_a_stage_that_is_over(counted: Counted) -> None:

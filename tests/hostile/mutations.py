@@ -152,9 +152,9 @@ MUTATIONS = (
     ),
     _one(
         "JSON around the text may go on for ever",
-        "lib/keeper/services/text/jsonmember.py",
-        "_SKIP_LIMIT = 16384",
-        "_SKIP_LIMIT = 1 << 40",
+        "lib/keeper/services/text/base64stream.py",
+        "_AROUND_LIMIT = 16384",
+        "_AROUND_LIMIT = 1 << 40",
         "answer/json",
     ),
     _one(

@@ -23,7 +23,6 @@ class Download:
         self._position = 0
         self._etag = etag
         self._expected = size
-        self._one = bytearray(1)
 
     def seek(self, offset, scrap, size=None):
         """Let the next `fill` read from this offset of the file on: `size` bytes, or all that follow.
@@ -41,7 +40,7 @@ class Download:
             gap -= count
 
     def fill(self, view):
-        """Fill the memoryview with what comes next; NetError if the file ends before, ReleaseError if after."""
+        """Fill the memoryview with what comes next; NetError if the file ends before."""
         position = 0
         size = len(view)
         while position < size:
@@ -50,7 +49,11 @@ class Download:
                 raise NetError("the release ended after a part of it")
             position += count
         self._position += size
-        if self._position == self._expected and self._stream.size is None and self._stream.readinto(self._one):
+
+    def finish(self):
+        """ReleaseError if the file goes on where its size was told: only what was read to there can show it."""
+        stream = self._stream
+        if stream and stream.size is None and self._position == self._expected and stream.readinto(bytearray(1)):
             raise ReleaseError("the release goes on after the %d bytes that its manifest says" % self._position)
 
     def close(self):

@@ -54,10 +54,11 @@ class Installer:
                 at += part.stored
                 if part is manifest.app:
                     self._check_application(manifest)
+            forget("keeper.inflating", "keeper.reusing")  # what follows needs the room
+            download.finish()
         except ReleaseError:
             self._checkpoint.clear()
             raise
-        forget("keeper.inflating", "keeper.reusing")  # the header comes by a connection of its own
         for part in manifest.parts:
             if not self._in_flash(manifest, part):
                 self._checkpoint.clear()

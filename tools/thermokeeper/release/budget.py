@@ -5,9 +5,6 @@ The rules behind it: Python's heap has 56,000 bytes, then 105,000, and a third a
 
 IDLE = 65_000  # of Python's heap, live, while the board waits
 PEAK = 92_000  # of Python's heap, garbage included, at any moment
-# The same while a compressed release arrives as base64 text, which needs the code of both: nothing but servers of the
-# original kind does that, and it still fits into two areas.
-PEAK_COMPRESSED_TEXT = 95_000
 AREAS = 2  # of Python's heap
 IDF_HTTP = 25_000  # that ESP-IDF has left at its least, with plain http
 IDF_TLS = 6_000  # the same in a TLS handshake

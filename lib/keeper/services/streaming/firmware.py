@@ -1,21 +1,26 @@
-"""Firmware from a service as a stream: raw and resumable, or as base64 text in JSON.
-
-Must not know any service's calls.
-"""
+"""Firmware from a service as it is: a stream that can start anywhere. Must not know any service's calls."""
 
 from keeper.errors import NetError
 from keeper.services.answers import check_status, json_of
 from keeper.talking.address import number, printable
 
-_LIMIT_BYTES = 16 * 1024 * 1024
-
 
 class RawRelease:
-    """Firmware as it is. `size` of all of it, `end`: the offset at which this stream ends, or None if unknown."""
+    """`size` of all of it, `end`: the offset at which this stream ends, or None if unknown.
+
+    A response that can't be one is closed.
+    """
 
     resumable = True
 
     def __init__(self, response, offset, size, read=json_of):
+        try:
+            self._take(response, offset, size, read)
+        except BaseException:  # a pulse may end it as well
+            response.close()
+            raise
+
+    def _take(self, response, offset, size, read):
         check_status(response, (200, 206) if offset or size else (200,), read)
         self._response = response
         self.readinto = response.readinto
@@ -26,26 +31,6 @@ class RawRelease:
             self.offset = offset
             self.size = _whole_size(response, offset, size)
             self.end = min(offset + size, self.size) if size else self.size
-
-    def close(self):
-        self._response.close()
-
-
-class TextRelease:
-    """Firmware as base64 text in JSON; its size shows only at its end."""
-
-    resumable = False
-    offset = 0
-    size = None
-    end = None
-    etag = None
-
-    def __init__(self, response):
-        check_status(response, (200,))
-        from keeper.services.text import Base64Stream  # only a service without raw firmware needs it
-
-        self._response = response
-        self.readinto = Base64Stream(response, _LIMIT_BYTES).readinto
 
     def close(self):
         self._response.close()
@@ -73,15 +58,6 @@ def _range(offset, etag, size):
     if offset:
         headers["If-Range"] = etag
     return headers
-
-
-def release_stream(kind, response, *what):
-    """A RawRelease or TextRelease of the response; if it can't be one, the response is closed."""
-    try:
-        return kind(response, *what)
-    except BaseException:  # a pulse may end it as well
-        response.close()
-        raise
 
 
 def _whole_size(response, offset, size):

@@ -7,11 +7,13 @@ Other members may stand before and after the one that is wanted. Line ends, as J
 from binascii import a2b_base64
 
 from keeper.errors import NetError
-from keeper.services.text.jsonmember import SPACE, JsonMember, garbage
+from keeper.phases import forget
 from keeper.talking.address import number
 
 _SIZE = 512  # of base64 characters decoded at once; a multiple of 4
 _SPACE_LIMIT = 2048  # line ends in a row
+_AROUND_LIMIT = 16384  # of JSON around the text
+SPACE = b" \t\r\n"
 
 _BEFORE = 0
 _INSIDE = 1
@@ -19,11 +21,16 @@ _AFTER = 2
 _DONE = 3
 
 
-class Base64Stream(JsonMember):
+class Base64Stream:
     """source: has readinto(buf) -> n, 0 at its end. limit: of decoded bytes. member: the name of the text in JSON."""
 
     def __init__(self, source, limit, member="firmware"):
-        super().__init__(source, member, bytearray(_SIZE))
+        self._source = source
+        self._member = member.encode()
+        self._raw = bytearray(_SIZE)
+        self._low = 0  # raw[low:high] has been read, but not looked at yet
+        self._high = 0
+        self._around_left = _AROUND_LIMIT
         self._left = limit
         self._limit = limit
         self._view = memoryview(self._raw)
@@ -53,12 +60,8 @@ class Base64Stream(JsonMember):
 
     def _refill(self):
         """Decode the next block, which may turn out empty; False at the end."""
-        if self._state == _BEFORE:
-            self.find_member()
-            self._state = _INSIDE
-        if self._state == _AFTER:
-            self.check_rest()
-            self._state = _DONE
+        if self._state in (_BEFORE, _AFTER):
+            self._look_around()
         if self._state == _DONE:
             return False
         raw = self._raw
@@ -85,6 +88,18 @@ class Base64Stream(JsonMember):
             self._state = _AFTER
         self._decode(clean)
         return True
+
+    def _look_around(self):
+        """Read what stands before the text or behind it. Its code isn't in memory while the text arrives."""
+        from keeper.services import enclosing
+
+        look = enclosing.find_member if self._state == _BEFORE else enclosing.check_rest
+        around = self._low, self._high, self._around_left
+        try:
+            self._low, self._high, self._around_left = look(self._source, self._member, self._raw, *around)
+        finally:
+            forget("keeper.services.enclosing")
+        self._state += 1
 
     def _decode_whole(self):
         """Decode raw if it is nothing but base64: the decoder leaves out what it doesn't know, so the length tells."""
@@ -177,3 +192,8 @@ class Base64Stream(JsonMember):
         if whole or not self._source.readinto(self._one):
             raise garbage("a broken escape")
         return self._one[0]
+
+
+def garbage(what):
+    """The error for a body that isn't what it should be."""
+    return NetError("the firmware's JSON: %s" % what)

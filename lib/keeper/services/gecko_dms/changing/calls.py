@@ -35,4 +35,4 @@ def open_release(wire, version_id, offset=0, etag=None, size=None):
         return wire.open("GET", path, headers, None, auth)
 
     response, offset = streaming.ask_raw(ask, offset, etag, size)
-    return streaming.release_stream(streaming.RawRelease, response, offset, size, told)
+    return streaming.RawRelease(response, offset, size, told)

@@ -3,28 +3,43 @@
 What it skips is bounded. Must not know what the text means, nor where the JSON comes from.
 """
 
-from keeper.errors import NetError
+from keeper.services.text import SPACE, garbage
 
-_SKIP_LIMIT = 16384  # JSON around the text
 _NAME_LIMIT = 64
 _DEPTH_LIMIT = 16
 _BARE = b"+-.0123456789abcdefghijklmnopqrstuvwxyzE"  # numbers, true, false, null
-SPACE = b" \t\r\n"
 
 
-class JsonMember:
-    """Base of a reader of the member's text. source: has readinto(buf) -> n, 0 at its end. raw: its buffer."""
+def find_member(source, member, raw, low, high, left):
+    """Read up to the first character of the member's text. source: has readinto(buf) -> n, 0 at its end.
 
-    def __init__(self, source, member, raw):
+    raw: a buffer for it, of which [low:high] has been read, but not looked at yet. left: so many bytes may be around
+    the text. Gives low, high and left as they are then. NetError if there is no such member.
+    """
+    reader = _Reader(source, member, raw, low, high, left)
+    reader.find()
+    return reader.low, reader.high, reader.left
+
+
+def check_rest(source, member, raw, low, high, left):
+    """Read what follows the text, to the end; takes and gives the same."""
+    reader = _Reader(source, member, raw, low, high, left)
+    reader.check_rest()
+    return reader.low, reader.high, reader.left
+
+
+class _Reader:
+    """Of the JSON, byte by byte."""
+
+    def __init__(self, source, member, raw, low, high, left):
         self._source = source
-        self._member = member.encode()
+        self._member = member
         self._raw = raw
-        self._low = 0  # raw[low:high] has been read, but not looked at yet
-        self._high = 0
-        self._skip_left = _SKIP_LIMIT
+        self.low = low
+        self.high = high
+        self.left = left
 
-    def find_member(self):
-        """Read up to the first character of the wanted text."""
+    def find(self):
         if self._token() != 123:  # {
             raise garbage("no JSON object")
         code = self._token()
@@ -116,18 +131,13 @@ class JsonMember:
         return code
 
     def _byte(self):
-        if self._low == self._high:
-            self._low = 0
-            self._high = self._source.readinto(self._raw)
-            if not self._high:
+        if self.low == self.high:
+            self.low = 0
+            self.high = self._source.readinto(self._raw)
+            if not self.high:
                 return -1
-        self._skip_left -= 1
-        if self._skip_left < 0:
+        self.left -= 1
+        if self.left < 0:
             raise garbage("too much around the text")
-        self._low += 1
-        return self._raw[self._low - 1]
-
-
-def garbage(what):
-    """The error for a body that isn't what it should be."""
-    return NetError("the firmware's JSON: %s" % what)
+        self.low += 1
+        return self._raw[self.low - 1]
