@@ -187,6 +187,16 @@ def test_without_a_network_no_name_resolves():
         assert _simsocket.getaddrinfo("127.0.0.1", 80)
 
 
+def test_gmtime_takes_no_more_than_32_bits_of_seconds():
+    import _simtime
+
+    with board():
+        assert _simtime.gmtime(0x7FFFFFFF)[:3] == (2068, 1, 19)
+        for seconds in (0x80000000, -0x80000001):
+            with raises(OverflowError):
+                _simtime.gmtime(seconds)
+
+
 def test_the_clock_starts_in_2000_and_is_set_by_the_time_server():
     import _simtime
     import ntptime

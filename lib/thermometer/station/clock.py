@@ -13,7 +13,9 @@ from keeper.console import say as _say
 # MicroPython on the ESP32 counts from 2000, on a PC from 1970.
 _EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
 _FIRST_S = 1704067200  # 2024-01-01: no board of ours ran before it, so an earlier clock was never set
-_LAST_S = 4102444800  # 2100-01-01
+# 2068-01-19: gmtime of a board takes seconds since 2000 in 32 bits, and raises OverflowError beyond. A clock that runs
+# later than that was never set right: RTC memory can hold anything after a brownout or a reset that was none.
+_LAST_S = 946684800 + 0x7FFFFFFF
 _SYNC_MS = 86400000  # the crystal is off by a few seconds a day
 _RETRY_BASE_MS = 15000
 _RETRY_CAP_MS = 3600000
@@ -130,7 +132,7 @@ class Clock:
 
     def _rtc_ms(self):
         now_ms = self._time_ns() // 1000000 + _EPOCH_S * 1000
-        return now_ms if now_ms >= _FIRST_S * 1000 else None
+        return now_ms if _FIRST_S * 1000 <= now_ms < _LAST_S * 1000 else None
 
     def _ntp_failed(self, reason):
         self.ntp_error = "%s (%s)" % (reason, self.ntp_host)

@@ -61,7 +61,10 @@ def time_ns():
 
 
 def gmtime(seconds=None):
-    return tuple(_gmtime((time() if seconds is None else seconds) + _EPOCH_2000))[:8]
+    seconds = time() if seconds is None else seconds
+    if not -0x80000000 <= seconds <= 0x7FFFFFFF:  # stock firmware takes what fits into a machine word
+        raise OverflowError("overflow converting long int to machine word")
+    return tuple(_gmtime(seconds + _EPOCH_2000))[:8]
 
 
 localtime = gmtime
