@@ -21,7 +21,7 @@ def board(monkeypatch):
         port.attach(says)
         yield typist, hears, port
         port.detach(says)
-        port.tell(b"off")  # nothing waits for an answer any more
+        port.tell(b"KeyboardInterrupt")  # nothing waits for an answer any more
         os.close(typist)
     os.close(hears)
     os.close(says)
@@ -32,7 +32,7 @@ def heard(hears, within_s):
     return os.read(hears, 1) if ready else b""
 
 
-def test_a_second_interrupt_waits_until_the_board_has_said_something(board):
+def test_a_second_interrupt_waits_until_the_board_has_seen_the_first(board):
     typist, hears, port = board
     os.write(typist, b"\x03\x03")
     assert heard(hears, LONG_S) == b"\x03"
@@ -45,3 +45,41 @@ def test_what_is_typed_between_interrupts_arrives_in_order(board):
     typist, hears, _ = board
     os.write(typist, b"a\x03b\n")
     assert b"".join(heard(hears, LONG_S) for _ in range(4)) == b"a\x03b\n"
+
+
+def test_what_a_board_says_meanwhile_is_no_answer_to_an_interrupt(board):
+    typist, hears, port = board
+    os.write(typist, b"\x03")
+    assert heard(hears, LONG_S) == b"\x03"
+    for said in (b"tk: reading: 21.31 C\n", b"Traceback (most recent call last):\n"):
+        port.tell(said)
+        assert not port.seen()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [(b"tk: reading\nKeyboard", b"Interrupt: \n"), (b"\n>", b">> "), (b"raw REPL; CTRL-B to exit\n",)],
+    ids=("traceback", "prompt", "raw prompt"),
+)
+def test_that_an_interrupt_was_seen_shows_also_in_pieces(board, pieces):
+    typist, hears, port = board
+    os.write(typist, b"\x03")
+    assert heard(hears, LONG_S) == b"\x03"
+    assert not port.seen()
+    for said in pieces:
+        port.tell(said)
+    assert port.seen()
+
+
+def test_a_board_that_starts_anew_has_no_interrupt_to_see(board):
+    typist, hears, port = board
+    os.write(typist, b"\x03")
+    assert heard(hears, LONG_S) == b"\x03"
+    another, board_end = os.pipe()
+    port.attach(board_end)
+    assert port.seen()
+    os.write(typist, b"\x03")
+    assert heard(another, LONG_S) == b"\x03"
+    port.detach(board_end)
+    os.close(another)
+    os.close(board_end)

@@ -33,7 +33,8 @@ _POLL_S = 0.1
 _RAW, _FRIENDLY, _INTERRUPT = b"\x01", b"\x02", b"\x03"  # Ctrl-A, Ctrl-B, Ctrl-C
 _PROMPT = b">>> "
 # Unix MicroPython ends at a second Ctrl-C when it hasn't seen the first; a board doesn't. That it has seen it shows in
-# what it says then (a traceback, a prompt); the raw prompt says nothing.
+# what it says then, and in nothing else that it says meanwhile; the raw prompt says nothing.
+_SEEN = (b"KeyboardInterrupt", _PROMPT, b"raw REPL")
 _INTERRUPTS_APART_S = 1.0
 _INTERRUPT_SEEN_S = 5.0
 
@@ -52,7 +53,9 @@ class Port:
         self._lives = 0
         self._last = b""
         self._interrupted_s = 0.0
-        self._answered = threading.Event()  # something was said since the last Ctrl-C
+        self._answered = threading.Event()  # the last Ctrl-C was seen
+        self._answered.set()
+        self._said = b""  # the end of what was said since it
         self.raw = False  # whether the prompt was last asked to be the raw one
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry, name="cable", daemon=True)
@@ -74,6 +77,7 @@ class Port:
 
     def attach(self, board: int) -> None:
         """What is typed goes to this file descriptor from now on; what was on its way is lost."""
+        self._answered.set()  # this board was asked nothing yet
         with self._lock:
             self._board = board
             self._lives += 1
@@ -91,10 +95,16 @@ class Port:
         """Send what the board says; its lines end in CR LF."""
         whole = re.sub(rb"(?<!\r)\n", b"\r\n", self._last + data)[len(self._last) :]
         self._last = b"\r" if data.endswith(b"\r") else b""
-        self._answered.set()
+        self._said = (self._said + data)[-_BLOCK:]
+        if any(words in self._said for words in _SEEN):
+            self._answered.set()
         with self._telling, contextlib.suppress(BlockingIOError):
             if not self._over.is_set():  # else the descriptor may be somebody else's by now
                 os.write(self._near, whole)
+
+    def seen(self) -> bool:
+        """Whether the board has seen the last Ctrl-C, or there was none in this life."""
+        return self._answered.is_set()
 
     def _carry(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -119,6 +129,7 @@ class Port:
             self._answered.wait(max(0.0, self._interrupted_s + _INTERRUPT_SEEN_S - time.monotonic()))
             time.sleep(max(0.0, self._interrupted_s + _INTERRUPTS_APART_S - time.monotonic()))
             self._interrupted_s = time.monotonic()
+            self._said = b""
             self._answered.clear()
         with self._lock, contextlib.suppress(OSError):  # it was switched off just now
             if self._board is not None and life == self._lives:
