@@ -134,6 +134,9 @@ def _inflate(is_raw):
 
 def _update(is_raw):
     global held
+    import socket
+    import sys
+
     from keeper.board.layout import Layout
     from keeper.board.slots import Slots
     from keeper.phases import end
@@ -143,7 +146,8 @@ def _update(is_raw):
     from keeper.updating.transaction import _Progress
 
     life = _thermometer.lifecycle
-    life.cloud.raw = is_raw
+    socket.raw = is_raw
+    life.cloud.raw = True  # a board asks for raw firmware first, and learns that there is none
     slots = Slots()
     header = memoryview(bytearray(4096))
     slots.running.read(slots.running.header_offset(), header)
@@ -158,6 +162,9 @@ def _update(is_raw):
     download.seek(len(header), header)
     if not layout.app.encoding:
         download.fill(header)
+    for name in ("keeper.services.streaming", "keeper.services.enclosing") if not is_raw else ():
+        if name in sys.modules:
+            raise ValueError("%s is in memory beside the text" % name)
     held = life, download, installer, layout, plain
     return download, layout, header
 

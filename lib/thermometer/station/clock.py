@@ -13,8 +13,8 @@ from keeper.console import say as _say
 # MicroPython on the ESP32 counts from 2000, on a PC from 1970.
 _EPOCH_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
 _FIRST_S = 1704067200  # 2024-01-01: no board of ours ran before it, so an earlier clock was never set
-# 2068-01-19: gmtime of a board takes seconds since 2000 in 32 bits, and raises OverflowError beyond. A clock that runs
-# later than that was never set right: RTC memory can hold anything after a brownout or a reset that was none.
+# 2068-01-19: gmtime of MicroPython v1.25 raises OverflowError beyond 31 bits of seconds since 2000. A later clock was
+# never set right: the emulated board's, after its reset button, says 2350.
 _LAST_S = 946684800 + 0x7FFFFFFF
 _SYNC_MS = 86400000  # the crystal is off by a few seconds a day
 _RETRY_BASE_MS = 15000

@@ -1,11 +1,16 @@
 """Connections to a server that answers with files: /answers/<path, spaces for slashes>, head and body.
 
-Firmware that is asked for by range comes from /release.tkr. Also what a board's `select` has.
+Firmware that is asked for by range comes from /release.tkr, if `raw`. Also what a board's `select` has.
 """
+
+import io
 
 SOCK_STREAM = 1
 POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
+_NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _PART = 'HTTP/1.1 206 Partial Content\r\nContent-Length: %d\r\nContent-Range: bytes %d-%d/%d\r\nETag: "%s"\r\n\r\n'
+
+raw = True  # whether this server has firmware as it is
 
 
 def getaddrinfo(host, port, family=0, kind=0):
@@ -29,8 +34,12 @@ class socket:
         return len(data)
 
     def _answer(self, request):
+        path = request.split(b" ")[1].decode()
+        if path.endswith(".bin") and not raw:
+            self._file = io.BytesIO(_NOT_FOUND)
+            return
         if b"Range: bytes=" not in request:
-            self._file = open("/answers/" + request.split(b" ")[1][1:].decode().replace("/", " "), "rb")
+            self._file = open("/answers/" + path[1:].replace("/", " "), "rb")
             return
         first, last = request.split(b"Range: bytes=")[1].split(b"\r\n")[0].split(b"-")
         self._file = open("/release.tkr", "rb")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import selectors
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support_board import make_flash
 
+from thermokeeper.simulator import runtimes
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.runtimes import ProcessLife
 
@@ -33,17 +35,18 @@ def life(tmp_path: Path) -> ProcessLife:
 def test_what_is_said_between_listening_and_the_end_is_heard(
     life: ProcessLife, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    select = selectors.DefaultSelector.select
-    looked = []
+    class Late(selectors.DefaultSelector):
+        looked = False
 
-    def late(selector: selectors.DefaultSelector, timeout: float | None = None) -> object:
-        if looked:
-            return select(selector, timeout)
-        looked.append(timeout)
-        life.process.wait(30)  # type: ignore[union-attr]
-        return []
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            if self.looked:
+                return super().select(timeout)
+            self.looked = True
+            life.process.wait(30)  # type: ignore[union-attr]
+            return []
 
-    monkeypatch.setattr(selectors.DefaultSelector, "select", late)
+    # of this module alone: a server of other tests, in a thread of this process, waits on selectors, too
+    monkeypatch.setattr(runtimes, "selectors", SimpleNamespace(DefaultSelector=Late, EVENT_READ=selectors.EVENT_READ))
     heard = []
     monkeypatch.setattr(life.board, "tell", lambda kind, text: heard.append(text))
     assert life.run() == "watchdog"

@@ -62,7 +62,7 @@ def time_ns():
 
 def gmtime(seconds=None):
     seconds = time() if seconds is None else seconds
-    if not -0x80000000 <= seconds <= 0x7FFFFFFF:  # stock firmware takes what fits into a machine word
+    if not -0x80000000 <= seconds <= 0x7FFFFFFF:  # v1.25; v1.26 and v1.27 take 64 bits
         raise OverflowError("overflow converting long int to machine word")
     return tuple(_gmtime(seconds + _EPOCH_2000))[:8]
 
