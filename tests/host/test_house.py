@@ -51,7 +51,7 @@ LOADED_WITH: dict[str, set[str]] = {
     },
     "keeper.services.naming": {"keeper"},
     "keeper.services.streaming": {"keeper", "keeper.services", "keeper.talking"},
-    "keeper.services.enclosing": {"keeper.services.text"},
+    "keeper.services.enclosing": set(),
     "keeper.services.text": {"keeper", "keeper.services", "keeper.talking"},
     "keeper.settling": {
         *{"keeper", "keeper.board", "keeper.booting", "keeper.nvs", "keeper.release", "keeper.remembering"},

@@ -3,10 +3,9 @@
 What it skips is bounded. Must not know what the text means, nor where the JSON comes from.
 """
 
-from keeper.services.text import SPACE, garbage
-
 _NAME_LIMIT = 64
 _DEPTH_LIMIT = 16
+_SPACE = b" \t\r\n"
 _BARE = b"+-.0123456789abcdefghijklmnopqrstuvwxyzE"  # numbers, true, false, null
 
 
@@ -14,7 +13,7 @@ def find_member(source, member, raw, low, high, left):
     """Read up to the first character of the member's text. source: has readinto(buf) -> n, 0 at its end.
 
     raw: a buffer for it, of which [low:high] has been read, but not looked at yet. left: so many bytes may be around
-    the text. Gives low, high and left as they are then. NetError if there is no such member.
+    the text. Gives low, high and left as they are then. ValueError if there is no such member.
     """
     reader = _Reader(source, member, raw, low, high, left)
     reader.find()
@@ -41,42 +40,42 @@ class _Reader:
 
     def find(self):
         if self._token() != 123:  # {
-            raise garbage("no JSON object")
+            raise ValueError("no JSON object")
         code = self._token()
         while True:
             if code != 34:
-                raise garbage("no member %s" % self._member.decode())
+                raise ValueError("no member %s" % self._member.decode())
             name = self._string(_NAME_LIMIT)
             if self._token() != 58:  # :
-                raise garbage("broken JSON")
+                raise ValueError("broken JSON")
             code = self._token()
             if name == self._member:
                 if code != 34:
-                    raise garbage("a %s that isn't text" % name.decode())
+                    raise ValueError("a %s that isn't text" % name.decode())
                 return
             code = self._skip_value(code)
             if code == 44:  # ,
                 code = self._token()
             elif code == 125:  # }
-                raise garbage("no member %s" % self._member.decode())
+                raise ValueError("no member %s" % self._member.decode())
             else:
-                raise garbage("broken JSON")
+                raise ValueError("broken JSON")
 
     def check_rest(self):
         """Read what follows the text, to the end."""
         code = self._token()
         while code == 44:
             if self._token() != 34:
-                raise garbage("broken JSON")
+                raise ValueError("broken JSON")
             if self._string(_NAME_LIMIT) == self._member:
-                raise garbage("%s twice" % self._member.decode())
+                raise ValueError("%s twice" % self._member.decode())
             if self._token() != 58:
-                raise garbage("broken JSON")
+                raise ValueError("broken JSON")
             code = self._skip_value(self._token())
         if code != 125:
-            raise garbage("broken JSON")
+            raise ValueError("broken JSON")
         if self._token() >= 0:
-            raise garbage("something behind the JSON")
+            raise ValueError("something behind the JSON")
 
     def _skip_value(self, code):
         """Skip the value that begins with this character; the first one behind it that isn't space."""
@@ -89,7 +88,7 @@ class _Reader:
                 depth += 1
                 code = self._token()
                 if depth > _DEPTH_LIMIT:
-                    raise garbage("JSON nested too deep")
+                    raise ValueError("JSON nested too deep")
             elif depth and code in (125, 93):
                 depth -= 1
                 code = self._token()
@@ -98,10 +97,10 @@ class _Reader:
             elif code >= 0 and code in _BARE:
                 while code >= 0 and code in _BARE:
                     code = self._byte()
-                if code >= 0 and code in SPACE:
+                if code >= 0 and code in _SPACE:
                     code = self._token()
             else:
-                raise garbage("broken JSON")
+                raise ValueError("broken JSON")
             if not depth:
                 return code
 
@@ -114,7 +113,7 @@ class _Reader:
             if code == 34:
                 return bytes(text) if plain else b""
             if code < 32:
-                raise garbage("broken JSON")
+                raise ValueError("broken JSON")
             if code == 92:
                 plain = False
                 self._byte()
@@ -126,7 +125,7 @@ class _Reader:
     def _token(self):
         """Next character that isn't space; -1 at the end."""
         code = self._byte()
-        while code >= 0 and code in SPACE:
+        while code >= 0 and code in _SPACE:
             code = self._byte()
         return code
 
@@ -138,6 +137,6 @@ class _Reader:
                 return -1
         self.left -= 1
         if self.left < 0:
-            raise garbage("too much around the text")
+            raise ValueError("too much around the text")
         self.low += 1
         return self._raw[self.low - 1]

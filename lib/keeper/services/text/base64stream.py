@@ -13,7 +13,7 @@ from keeper.talking.address import number
 _SIZE = 512  # of base64 characters decoded at once; a multiple of 4
 _SPACE_LIMIT = 2048  # line ends in a row
 _AROUND_LIMIT = 16384  # of JSON around the text
-SPACE = b" \t\r\n"
+_SPACE = b" \t\r\n"
 
 _BEFORE = 0
 _INSIDE = 1
@@ -47,10 +47,8 @@ class Base64Stream:
         size = len(buf)
         done = 0
         while done < size:
-            if not self._plain:
-                if not self._refill():
-                    break
-                continue
+            if not self._plain and not self._refill():
+                break
             plain = self._plain
             count = min(size - done, len(plain))
             buf[done : done + count] = plain[:count]
@@ -73,7 +71,7 @@ class Base64Stream:
         else:
             count = self._source.readinto(self._tails[start])
             if not count:
-                raise garbage("ends in the middle of the text")
+                raise _garbage("ends in the middle of the text")
             stop = start + count
             if stop == _SIZE and self._decode_whole():
                 return True
@@ -97,6 +95,8 @@ class Base64Stream:
         around = self._low, self._high, self._around_left
         try:
             self._low, self._high, self._around_left = look(self._source, self._member, self._raw, *around)
+        except ValueError as error:
+            raise _garbage(str(error))
         finally:
             forget("keeper.services.enclosing")
         self._state += 1
@@ -127,20 +127,20 @@ class Base64Stream:
         usable = clean & ~3
         kept = clean - usable
         if (kept and self._state == _AFTER) or (clean and self._padded):
-            raise garbage("base64 text of a wrong length")
+            raise _garbage("base64 text of a wrong length")
         if usable:
             size = usable // 4 * 3
             if raw[usable - 1] == 61:  # "="
                 size -= 2 if raw[usable - 2] == 61 else 1
                 self._padded = True
                 if kept:
-                    raise garbage("base64 text of a wrong length")
+                    raise _garbage("base64 text of a wrong length")
             try:
                 plain = a2b_base64(self._view[:usable] if usable < _SIZE else raw)
             except ValueError:
-                raise garbage("a character that isn't base64")
+                raise _garbage("a character that isn't base64")
             if len(plain) != size:
-                raise garbage("a character that isn't base64")
+                raise _garbage("a character that isn't base64")
             self._hand_out(plain)
         for i in range(kept):
             raw[i] = raw[usable + i]
@@ -162,17 +162,17 @@ class Base64Stream:
                     at += 1
                 code = number(text, 16)
                 if code is None:
-                    raise garbage("a broken escape")
+                    raise _garbage("a broken escape")
             elif code in b"nrt":
                 code = 10
             elif code != 47:  # "/"
                 code = 128
             if code > 127:
-                raise garbage("a character that isn't base64")
-            if code in SPACE:
+                raise _garbage("a character that isn't base64")
+            if code in _SPACE:
                 self._spaces += 1
                 if self._spaces > _SPACE_LIMIT:
-                    raise garbage("nothing but space in the text")
+                    raise _garbage("nothing but space in the text")
             else:
                 raw[put] = code
                 put += 1
@@ -190,10 +190,10 @@ class Base64Stream:
         if at < end:
             return self._raw[at]
         if whole or not self._source.readinto(self._one):
-            raise garbage("a broken escape")
+            raise _garbage("a broken escape")
         return self._one[0]
 
 
-def garbage(what):
+def _garbage(what):
     """The error for a body that isn't what it should be."""
     return NetError("the firmware's JSON: %s" % what)
