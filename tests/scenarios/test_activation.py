@@ -86,7 +86,7 @@ def test_a_board_whose_key_somebody_else_dropped_activates_once_by_itself(life):
     life.boots()
     life.says("version", "up to date")
     activate(life)
-    life.says("activate", "doesn't know the key any more")
+    life.says("activate", "doesn't know this key and thing any more")
     life.says("activate", "done")
     life.measures(4)
     assert life.thing.activation_count == 3

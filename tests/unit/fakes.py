@@ -115,8 +115,10 @@ class Cloud:
 
     def _call(self, verb, action):
         def authorised():
-            if self._key is None or self._key != self.service.key or self._thing != self.service.thing:
+            if self._key is None or self._key != self.service.key:
                 raise CloudError(401, "unauthorized", "key missing or wrong")
+            if self._thing != self.service.thing:
+                raise CloudError(404, "no_such_thing", "there is no such thing")
             return action()
 
         return self.service.arrive(verb, authorised)

@@ -179,6 +179,26 @@ def test_only_a_refused_key_is_replaced():
         assert life.refusal() is None
 
 
+def test_an_id_that_was_damaged_on_its_way_costs_one_more_activation():
+    for error in (CloudError(404, "no_such_thing", "no thing"), CloudError(403, "wrong_thing", "another's")):
+        with board() as sim:
+            service = Service()
+            sound = service.activate
+            service.activate = lambda serial, found=sound: dict(found(serial), thing="thing7")
+            life = _Life(service)
+            with raises(CloudError):
+                life.activation.ensure()
+            service.activate = sound
+            service.trouble("target", error)
+            assert life.activation.refused(life.refusal())
+            assert not life.activation.active()
+            life.activation.ensure()
+            assert life.refusal() is None
+            attach(sim.path)
+            assert (_stored()["thing"], _stored()["named"]) == (service.thing, True)
+            assert service.calls == ["activate", "rename", "target", "activate", "rename", "target"]
+
+
 def test_refusals_of_the_activation_itself_go_to_the_caller():
     for status in (401, 403, 404, 429):
         with board():

@@ -33,9 +33,9 @@ def test_without_a_key_or_with_a_wrong_one_nothing_opens(shop, refused, method, 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
 def test_a_key_is_for_one_thing(shop, refused, method, path, body):
     device, other = shop.device(), shop.device()
-    refused(device.call(method, f"/v1/things/{other.thing}{path}", body), 403, "forbidden")
+    refused(device.call(method, f"/v1/things/{other.thing}{path}", body), 403, "wrong_thing")
     for nobody in (NOBODY, "x", "a%00b", "%ff"):
-        refused(device.call(method, f"/v1/things/{nobody}{path}", body), 404, "not_found")
+        refused(device.call(method, f"/v1/things/{nobody}{path}", body), 404, "no_such_thing")
     assert shop.vendor.thing(other.thing).name != "Name"
 
 

@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader
 from sqlalchemy import select
 
 from thermokeeper.server.database import Database
-from thermokeeper.server.errors import ApiError, not_found, unauthorized
+from thermokeeper.server.errors import ApiError, unauthorized
 from thermokeeper.server.firmware import FirmwareStore
 from thermokeeper.server.models import Owner, Thing
 from thermokeeper.server.proofs import Nonces
@@ -84,8 +84,8 @@ def own_thing(ctx: Ctx, thing_id: str, caller: CallingThing) -> str:
     if thing_id != caller:
         with ctx.database.reading() as session:
             if not thing_id.isalnum() or session.get(Thing, thing_id) is None:
-                raise not_found("thing")
-        raise ApiError(403, "forbidden", "this key is for another thing")
+                raise ApiError(404, "no_such_thing", "there is no such thing")
+        raise ApiError(403, "wrong_thing", "this key is for another thing")
     return thing_id
 
 

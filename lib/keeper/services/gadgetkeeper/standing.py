@@ -18,6 +18,9 @@ _PEACE_MS = 3_600_000
 _PAUSE_BASE_MS = 60_000
 _PAUSE_CAP_MS = 3_600_000
 
+# The key is good, but not for the thing that the board takes itself for: its id was damaged on its way, or deleted.
+_WRONG_THING = ("no_such_thing", "wrong_thing")
+
 
 class Activation:
     """identity: `device.Device`; cloud: the service's wire; name: what the thing is to be called, or None.
@@ -88,11 +91,13 @@ class Activation:
             self._pause.reset()
 
     def refused(self, error):
-        """Whether `error` means that the key was dropped, and an activation may follow at once.
+        """Whether `error` means that the key was dropped, or isn't this thing's, and an activation may follow at once.
 
         Only the first one may: after it `ensure` refuses until a pause, longer each time, is over.
         """
-        if not isinstance(error, CloudError) or error.status != 401 or self.credentials is None:
+        if not isinstance(error, CloudError) or self.credentials is None:
+            return False
+        if error.status != 401 and error.code not in _WRONG_THING:
             return False
         self.credentials = None
         first = self._dropped_ms is None
@@ -100,7 +105,7 @@ class Activation:
         if not first:
             self._not_before_ms = time.ticks_add(self._dropped_ms, self._pause.next_ms())
             return False
-        say("activate", "the server doesn't know the key any more: activating again")
+        say("activate", "the server doesn't know this key and thing any more: activating again")
         return True
 
     def _keep_pause(self):
