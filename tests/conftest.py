@@ -90,8 +90,9 @@ def _away_from_the_users_own_files(tmp_path_factory: pytest.TempPathFactory) -> 
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
-        for kind in ("DATA", "CONFIG", "CACHE", "STATE"):
+        for kind in ("DATA", "CONFIG", "STATE"):
             patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+        patch.setenv("XDG_CACHE_HOME", str(Path(__file__).parents[1] / "build" / "cache"))
         for name in list(os.environ):
             if name.startswith("THERMOKEEPER_") and name != "THERMOKEEPER_TEST_KEY":
                 patch.delenv(name)

@@ -5,7 +5,7 @@ downloaded, tried, confirmed; readings; somebody else activates with the serial,
 activates again; readings. It ends when everything that was measured is on the server, and then must be what a life
 without harm is. `problems` says what isn't.
 
-On CPython time is virtual: nothing waits for what the proxy doesn't send.
+Time is virtual: nothing waits for what the proxy doesn't send.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import httpx
 
@@ -29,7 +27,7 @@ from exchanges.setting import Elsewhere, Goods, Service
 from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.image.partitions import table_for
-from thermokeeper.simulator import nvs, streams
+from thermokeeper.simulator import nvs
 from thermokeeper.simulator.board import Board, Event
 from thermokeeper.simulator.describe import describe
 from thermokeeper.simulator.world import World
@@ -37,10 +35,7 @@ from thermokeeper.simulator.world import World
 TABLE = table_for("4MiB")
 THING = "ThermometerDevice"
 SLOTS = {"ota_0": "1.0.0", "ota_1": "2.0.0"}
-# The pace of a board in virtual time, and of one whose time is real, if faster.
-VIRTUAL = {"period_s": 4, "report_s": 12, "sync_s": 20, "alive_s": 2}
-REAL = {"period_s": 3, "report_s": 3, "sync_s": 3, "alive_s": 0}
-REAL_SPEED = 3
+PACE = {"period_s": 4, "report_s": 12, "sync_s": 20, "alive_s": 2}
 _END_MS = 4 * 3_600_000
 _WALL_S = 60
 _PEACE_READINGS = 2
@@ -91,11 +86,11 @@ class Life:
         self._serial = f"THERM{time.monotonic_ns():019d}"
         self._number = self._serial  # by which the server knows it
         self._flash = folder / f"{self._serial}.bin"
-        self._hardware: Any = None
+        self._board: Board | None = None
         self.proxy = Proxy(service.url, self.now_ms)
         self.proxy.restart = service.restart
         self.world = World(sensor={"temperature_c": 10.0})
-        self.pace: dict[str, Any] = dict(VIRTUAL if goods.source else REAL)
+        self.pace: dict[str, Any] = dict(PACE)
         self.events: list[tuple[float, str, str]] = []  # (at ms, kind, text)
         self.taken: list[tuple[float, float]] = []  # (value, at ms)
         self.problems: list[str] = []
@@ -107,9 +102,7 @@ class Life:
 
     def now_ms(self) -> float:
         """The board's clock."""
-        if self._hardware is not None:
-            return float(self._hardware.now_ms())
-        return time.monotonic() * 1000 * (1 if self._goods.source else REAL_SPEED)
+        return 0.0 if self._board is None else float(self._board.pauses.now_ms)
 
     def live(self) -> Outcome:
         """From the first power-on to the end."""
@@ -120,16 +113,11 @@ class Life:
         try:
             with self.proxy:
                 self._make_flash()
-                board = Board(
-                    self._flash,
-                    self.world,
-                    "cpython" if self._goods.source else "micropython",
-                    virtual_time=self._goods.source,
-                    speed=1 if self._goods.source else REAL_SPEED,
-                    memory="roomy",  # its releases aren't merged
-                )
-                with self._virtual_waits():
-                    board.play(self._heard, wall_s=_WALL_S, until=lambda event: self._stage is None, max_boots=8)
+                runtime = "cpython" if self._goods.source else "micropython"
+                # its releases aren't merged, so memory is roomy
+                self._board = board = Board(self._flash, self.world, runtime, virtual_time=True, memory="roomy")
+                self.proxy.board = board
+                board.play(self._heard, wall_s=_WALL_S, until=lambda event: self._stage is None, max_boots=8)
             elsewhere.close()
             self._judge(board, elsewhere)
             return self._outcome(time.monotonic() - began_s, len(elsewhere.heard))
@@ -173,48 +161,9 @@ class Life:
         flash[start : start + len(record)] = record
         self._flash.write_bytes(flash)
 
-    @contextmanager
-    def _virtual_waits(self) -> Iterator[None]:
-        """Let a board in virtual time wait virtually where the proxy stays silent."""
-        if not self._goods.source:
-            yield
-            return
-        life, original = self, streams.modules
-
-        def modules(linked: Callable[[], bool], alive: Any, opened: Any) -> dict[str, Any]:
-            found = original(linked, alive, opened)
-            life._hardware = hardware = alive.__self__
-
-            class Poll(streams.Poll):
-                def poll(self, timeout_ms: int = -1) -> list[tuple[Any, int]]:
-                    left_ms = timeout_ms
-                    while not (ready := super().poll(0)) and left_ms > 0:
-                        if all(life.proxy.is_quiet(_port(stream)) for stream, _ in self._objects.values()):
-                            ready = super().poll(0)  # what was sent before the silence
-                            if not ready:
-                                hardware.wait_ms(left_ms)
-                            return ready
-                        if ready := super().poll(min(left_ms, 5)):
-                            return ready
-                        left_ms -= 5
-                    return ready
-
-            found["select"].poll = Poll
-            return found
-
-        with mock.patch.object(streams, "modules", modules):
-            yield
-
     # following it
 
     def _heard(self, event: Event) -> None:
-        began_s = time.monotonic()
-        self._follow(event)
-        spent_ms = (time.monotonic() - began_s) * 1000
-        if self._hardware is not None and spent_ms > 2:  # what the test does takes none of the board's time
-            self._hardware.skipped_ms -= spent_ms - 2
-
-    def _follow(self, event: Event) -> None:
         at_ms = self.now_ms()
         self.events.append((at_ms, event.kind, event.text))
         if event.kind == "boot":
@@ -379,10 +328,3 @@ class Life:
                 for at_ms, kind, text in self.events
             ],
         )
-
-
-def _port(stream: Any) -> int:
-    try:
-        return int(stream.raw.getsockname()[1])
-    except OSError:
-        return 0

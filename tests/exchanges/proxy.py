@@ -4,8 +4,7 @@ One exchange is one connection with one request, as the boards of these tests ta
 one thread serves them all. What happens to a request is a `Harm` (tests/exchanges/harms.py); without one it goes to the
 server, and the answer comes back as it was.
 
-A board in virtual time doesn't wait for what doesn't come: `is_quiet(port)` tells it that nothing more will arrive on
-its connection from that port.
+The board doesn't wait for what doesn't come: it is told, and its time passes.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from plain_http import read_request
+from thermokeeper.simulator.board import Board
 
 LIMIT_S = 30
 _BLOCK = 65536
@@ -72,7 +72,6 @@ class Exchange:
         self.proxy = proxy
         self.record = record
         self._board = board
-        self._port = board.getpeername()[1]
         assert record.request is not None
         self.request: Request = record.request
 
@@ -88,7 +87,8 @@ class Exchange:
 
     def stay_silent(self) -> None:
         """Send nothing more, and return when the board has given up."""
-        self.proxy.quiet_ports.add(self._port)
+        if self.proxy.board:
+            self.proxy.board.pauses.keep_quiet()
         with contextlib.suppress(OSError):
             while self._board.recv(_BLOCK):
                 pass
@@ -122,7 +122,7 @@ class Proxy:
         self.plan: dict[int, Harm] = {}
         self.choose: Callable[[Request], Harm | None] = lambda request: None
         self.refused: set[int] = set()  # exchanges whose connection is refused, until `accept_again`
-        self.quiet_ports: set[int] = set()
+        self.board: Board | None = None
         self.records: list[Record] = []
         self.held: list[Request] = []  # requests that reach the server only after the next exchange
         self.stale: list[bytes] = []  # answers that the next exchange is given
@@ -148,10 +148,6 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-
-    def is_quiet(self, port: int) -> bool:
-        """Whether nothing more will be sent to the board's end of a connection, which has this port."""
-        return port in self.quiet_ports
 
     @property
     def refuses(self) -> bool:

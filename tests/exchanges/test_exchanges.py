@@ -28,7 +28,7 @@ LOST = ("cut before the answer", "reset before the answer", "cut in the head", "
 # These come to each exchange; of the others each comes to every sixth, `make exchanges` has them all.
 WHOLE = (*LOST, "led away")
 
-# On MicroPython time is real: one harm after the other, each at another exchange.
+# On MicroPython: one harm after the other, each at another exchange.
 SAMPLE = (
     "cut before the answer",
     "done after the next one",
@@ -71,8 +71,8 @@ GUARDS = {
         (
             (
                 "keeper/services/gadgetkeeper/standing.py",
-                "if not isinstance(error, CloudError) or error.status != 401",
-                "if True",
+                "if error.status != 401 and error.code not in _WRONG_THING:",
+                "if True:",
             ),
         ),
         "done twice, first answer",

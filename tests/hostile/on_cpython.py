@@ -2,7 +2,6 @@
 
 import sys
 import time
-import weakref
 from types import ModuleType
 
 from thermokeeper.simulator import streams
@@ -27,7 +26,7 @@ def lend_ticks() -> None:
 def lend() -> None:
     """Put all of it where device code finds it; for a process that does nothing else."""
     lend_ticks()
-    found = streams.modules(lambda: True, lambda: None, weakref.WeakSet())
+    found = streams.modules()
     sys.modules["deflate"] = found["deflate"]
     sys.modules["vfs"] = Files().vfs_module()
 

@@ -25,7 +25,7 @@ from power import life, workshop
 from power.courses import COURSES, DMS, GADGETKEEPER
 from power.guards import GUARDS, Guard
 from power.life import LOST, MOMENTS, Cut, Story, Trouble, Verdict
-from power.real_time import Sample
+from power.on_micropython import Sample
 from power.service import Double
 from power.workshop import Works
 

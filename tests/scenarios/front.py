@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from plain_http import read_request
+from thermokeeper.simulator.board import Board
 
 LIMIT_S = 30
+_LOOK_S = 0.005
 _BLOCK = 16384
 
 
@@ -46,6 +48,7 @@ class Exchange:
     board: socket.socket
     server: tuple[str, int] | None
     ended: threading.Event
+    boards: list[Board]
 
     def send(self, data: bytes) -> None:
         self.board.sendall(data)
@@ -65,12 +68,18 @@ class Exchange:
         upstream.sendall(self.request.raw)
         return upstream
 
-    def board_is_there(self, wait_s: float) -> bool:
-        """Wait a little; False once the board has closed its end."""
-        if self.ended.is_set():
-            return False
-        readable, _, _ = select.select([self.board], [], [], wait_s)
-        return not readable or bool(self.board.recv(1))
+    def wait(self, over_s: float | None = None) -> bool:
+        """Send nothing for so long of the board's time, or ever again; False once the board has closed its end."""
+        over = threading.Event()
+        for board in self.boards:
+            board.pauses.keep_quiet(None if over_s is None else int(over_s * 1000), over.set)
+        while not over.is_set():
+            if self.ended.is_set():
+                return False
+            readable, _, _ = select.select([self.board], [], [], _LOOK_S)
+            if readable and not self.board.recv(1):
+                return False
+        return True
 
 
 def pass_on(exchange: Exchange) -> None:
@@ -110,7 +119,7 @@ def slowly(over_s: float) -> Reply:
         size = len(answer) // pieces + 1
         for start in range(0, len(answer), size):
             exchange.send(answer[start : start + size])
-            if not exchange.board_is_there(0.05):
+            if not exchange.wait(0.05):
                 return
 
     return reply
@@ -120,7 +129,7 @@ def late(by_s: float) -> Reply:
     """The server's answer, after a while."""
 
     def reply(exchange: Exchange) -> None:
-        if exchange.board_is_there(by_s):
+        if exchange.wait(by_s):
             pass_on(exchange)
 
     return reply
@@ -128,25 +137,29 @@ def late(by_s: float) -> Reply:
 
 def silence(exchange: Exchange) -> None:
     """Nothing, for as long as the board waits."""
-    while exchange.board_is_there(0.2):
-        pass
+    exchange.wait()
 
 
 class Hold:
-    """Keeps a request waiting until `let_go`; then the server answers it."""
+    """Keeps requests waiting until `let_go`; then the server answers them. Meanwhile the board's time stands still.
 
-    def __init__(self) -> None:
-        self._arrived = threading.Event()
+    lets_wait: it passes, and the board may lose its patience.
+    """
+
+    def __init__(self, lets_wait: bool = False) -> None:
+        self._lets_wait = lets_wait
         self._go = threading.Event()
+        self.arrived = False
 
     def __call__(self, exchange: Exchange) -> None:
-        self._arrived.set()
+        if self._lets_wait:
+            for board in exchange.boards:
+                board.pauses.keep_quiet()
+        self.arrived = True
         if self._go.wait(LIMIT_S):
+            if self._lets_wait:
+                exchange.wait(0)
             pass_on(exchange)
-
-    def wait(self) -> None:
-        """Until a request is held."""
-        assert self._arrived.wait(LIMIT_S), "the request that is to be held never came"
 
     def let_go(self) -> None:
         self._go.set()
@@ -172,6 +185,7 @@ class Front:
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self.boards: list[Board] = []  # that call it; their time passes where it makes them wait
 
     def __enter__(self) -> Front:
         self._serve(self._listening)
@@ -239,7 +253,7 @@ class Front:
             with self._lock:
                 self.requests.append(request)
                 reply = self._choose(request)
-            reply(Exchange(request, board, self._server, self._ended))
+            reply(Exchange(request, board, self._server, self._ended, self.boards))
 
     def _choose(self, request: Request) -> Reply:
         for rule in self._rules:

@@ -6,8 +6,8 @@
         life.publish("2.0.0")
         life.says("slot", "2.0.0, on trial")
 
-A life on MicroPython is lived in real time, at a quick pace; one on CPython in virtual time, at the product's own
-pace, and only while the test follows it: between two calls of `says` the board stands still.
+Lives are lived in virtual time, on MicroPython at a quick pace, on CPython at the product's own, and only while the
+test follows them: between two calls of `says` the board stands still.
 """
 
 from __future__ import annotations
@@ -79,14 +79,17 @@ class Runtime:
     """What runs a board's code, and how fast it lives."""
 
     name: str
-    virtual_time: bool
     pace: tuple[tuple[str, float], ...]
-    speed: int = 1
 
     @property
     def source(self) -> bool:
         """Whether releases hold .py files."""
         return self.name == "cpython"
+
+    @property
+    def quick(self) -> bool:
+        """Whether it lives at another pace than a product that is sold."""
+        return self.pace == _QUICK
 
     @property
     def period_s(self) -> float:
@@ -95,16 +98,13 @@ class Runtime:
 
 _QUICK = (("period_s", 1), ("report_s", 1), ("sync_s", 1), ("alive_s", 0))
 _AS_SOLD = (("period_s", 30), ("report_s", 60), ("sync_s", 900), ("alive_s", 20))
-MICROPYTHON = Runtime("micropython", False, _QUICK, speed=4)
-MICROPYTHON_IN_REAL_TIME = Runtime("micropython", False, _QUICK)
-CPYTHON = Runtime("cpython", True, _AS_SOLD)
-CPYTHON_IN_REAL_TIME = Runtime("cpython", False, _QUICK)
+MICROPYTHON = Runtime("micropython", _QUICK)
+CPYTHON = Runtime("cpython", _AS_SOLD)
+CPYTHON_QUICKLY = Runtime("cpython", _QUICK)
 
-# In place of the fixture `runtime`'s own choice: what waits on sockets can't be hurried, what takes hours has to be.
-IN_REAL_TIME = pytest.mark.parametrize(
-    "runtime", [MICROPYTHON_IN_REAL_TIME, CPYTHON_IN_REAL_TIME], ids=lambda it: it.name, indirect=True
-)
-IN_VIRTUAL_TIME = pytest.mark.parametrize("runtime", [CPYTHON], ids=lambda it: it.name, indirect=True)
+# In place of the fixture `runtime`'s own choice: what goes through many seconds, and what takes hours.
+QUICKLY = pytest.mark.parametrize("runtime", [MICROPYTHON, CPYTHON_QUICKLY], ids=lambda it: it.name, indirect=True)
+FOR_HOURS = pytest.mark.parametrize("runtime", [CPYTHON], ids=lambda it: it.name, indirect=True)
 
 
 class Foundry:
@@ -264,10 +264,10 @@ class Life:
                 self.flash,
                 self.world,
                 self.runtime.name,
-                virtual_time=self.runtime.virtual_time,
-                speed=self.runtime.speed,
+                virtual_time=True,
                 sources=lib,
             )
+            self.front.boards.append(self._board)
         self._leaving = False
         self._thread = threading.Thread(target=self._live, args=(options,), name="life", daemon=True)
         self._thread.start()
@@ -279,10 +279,8 @@ class Life:
         with self._changed:
             self._leaving = True
             self._changed.notify_all()
-        if not self.runtime.virtual_time:
-            self._board.power_off()
         self._thread.join(5)
-        if self._thread.is_alive():  # in virtual time it stops at its next line, if there is one
+        if self._thread.is_alive():  # it stops at its next line, if there is one
             self._board.power_off()
             self._thread.join(LIMIT_S)
         assert not self._thread.is_alive(), "the board can't be switched off"
@@ -399,7 +397,7 @@ class Life:
             self.events.append(event)
             self._look()
             self._changed.notify_all()
-            while self.runtime.virtual_time and self._wanted is None and not self._leaving:
+            while self._wanted is None and not self._leaving:
                 self._changed.wait()
 
     def _look(self) -> None:
@@ -434,8 +432,8 @@ class Life:
 
 
 def quicker(runtime: Runtime, **limits_ms: int) -> Change:
-    """Shorter limits (watchdog, trial) for a release that is to fail in real time; nothing in virtual time."""
-    if runtime.virtual_time:
+    """Shorter limits (watchdog, trial) for a release that is to fail soon; none at the product's own pace."""
+    if not runtime.quick:
         return ()
     changes = []
     for name, limit_ms in limits_ms.items():

@@ -6,7 +6,7 @@ import threading
 import httpx
 
 from scenarios.front import Hold, cut_after, status
-from scenarios.kit import IN_VIRTUAL_TIME, SERIAL
+from scenarios.kit import FOR_HOURS, SERIAL
 from thermokeeper.server.client import OwnerClient
 
 
@@ -28,7 +28,6 @@ def test_the_first_activation_makes_the_thing_with_a_generated_name_that_the_boa
     life.boots()
     life.says("identity", SERIAL)
     thing_id = life.says("activate", "done: thing ").rpartition(" ")[2]
-    renaming.let_go() if life.runtime.virtual_time else renaming.wait()
     assert (life.thing.id, life.thing.name, life.thing.activation_count) == (thing_id, "Thermometer 1", 1)
     renaming.let_go()
     life.says("thing", "named ThermometerDevice")
@@ -98,7 +97,7 @@ def test_a_key_that_is_refused_again_and_again_does_not_make_the_board_activate_
     life.front.on(".* /v1/things/", status(401))
     life.boots()
     life.says("wait")
-    if not life.runtime.virtual_time:
+    if life.runtime.quick:
         life.measures(3)
         assert 2 <= life.thing.activation_count <= 4
         return
@@ -109,7 +108,7 @@ def test_a_key_that_is_refused_again_and_again_does_not_make_the_board_activate_
     assert life.thing.activation_count - before <= 18
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_two_boards_with_one_serial_do_not_take_the_key_from_each_other_for_ever(life, new_life):
     twin = new_life(register=False).made()
     life.boots()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from littlefs import LittleFS
 
-from scenarios.kit import IN_VIRTUAL_TIME, Life
+from scenarios.kit import FOR_HOURS, Life
 from thermokeeper.release.application import board_files
 from thermokeeper.release.files import PROJECT
 from thermokeeper.simulator.board import Board
@@ -47,7 +47,7 @@ def test_newer_boot_files_come_only_after_the_trial_and_start_what_is_there(life
     assert boot_file(life.read("vfs")) == NEW_BOOT, "an older release's boot.py doesn't replace a newer one"
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_power_cut_anywhere_in_the_renewal_leaves_a_board_that_boots_and_renews(life: Life, tmp_path: Path) -> None:
     life.boots()
     life.says("confirm")

@@ -1,6 +1,6 @@
 """A confirmed release that keeps crashing doesn't cost the board: there is safe mode, and then the other slot."""
 
-from scenarios.kit import IN_VIRTUAL_TIME, Life
+from scenarios.kit import FOR_HOURS, Life
 
 APP_CRASHES = (
     (
@@ -15,7 +15,7 @@ _BUG = '        if not _on_trial():\n            raise ValueError("a bug that sh
 CRASHES_ONCE_CONFIRMED = (("thermometer/settling/beginning.py", _ASKS, _BUG + _ASKS),)
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_release_whose_application_crashes_at_every_start_still_takes_an_update(life: Life) -> None:
     release = life.company.foundry.release("1.0.1", life.runtime.source, APP_CRASHES)
     life.made(release)
@@ -29,7 +29,7 @@ def test_a_release_whose_application_crashes_at_every_start_still_takes_an_updat
     life.measures(2)
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_release_that_crashes_in_safe_mode_too_gives_way_to_the_other_slot(life: Life) -> None:
     life.made()
     life.company.publish("1.0.0")

@@ -25,7 +25,7 @@ from scenarios.dms import (
     publish_product,
 )
 from scenarios.front import Hold, Reply, cut_after, says
-from scenarios.kit import CRASHES, IN_VIRTUAL_TIME, MICROPYTHON, Company
+from scenarios.kit import CRASHES, FOR_HOURS, MICROPYTHON, Company
 from thermokeeper.server.client import OwnerClient
 from thermokeeper.server.dms_schemas import DmsToken
 from thermokeeper.simulator.world import MOMENTS
@@ -188,7 +188,7 @@ def test_a_board_waits_to_be_claimed_by_somebody_with_access_and_then_goes_on_by
         life.measures(1)
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_board_that_nobody_claims_asks_more_and_more_rarely(new_board, company):
     company.publish("1.0.0")
     life = new_board()
@@ -257,7 +257,7 @@ def test_a_release_that_fails_is_left_and_the_server_is_told(life):
 # -- what is lost on the way -------------------------------------------------------------------------------------------
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 @pytest.mark.parametrize("moment", LOST)
 @pytest.mark.parametrize("call", [PROVISION, ACKNOWLEDGE, ACTIVATE, RENAME, TARGET, CURRENT, CONFIRM])
 def test_an_exchange_that_is_lost_is_finished_by_the_next(life, call, moment):
@@ -305,7 +305,7 @@ def test_the_server_is_restarted_in_the_middle_of_everything(life):
     is_whole(life, "2.0.0")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 @pytest.mark.parametrize("typed", [False, True], ids=["token of the factory record", "token typed before"])
 def test_a_power_cut_anywhere_in_the_provisioning_costs_no_second_use_of_the_token(company, new_board, typed):
     company.publish("1.0.0")

@@ -8,7 +8,7 @@ import pytest
 
 from keeper.release import HEADER_SIZE
 from scenarios.front import status
-from scenarios.kit import IN_VIRTUAL_TIME, TABLE
+from scenarios.kit import FOR_HOURS, TABLE
 from scenarios.secure import made_for, published
 from thermokeeper.release.builder import read_release
 from thermokeeper.release.compression import fetched_bytes
@@ -111,7 +111,7 @@ def test_an_application_that_went_bad_in_the_running_slot_is_not_passed_on(settl
     updated(settled, "2.0.0")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_an_application_that_went_bad_on_its_way_into_the_other_slot_is_not_selected(settled, company):
     settled.world.update(flash={"erase_ms": 0, "program_ms": 3})  # time to get in between
     other = "ota_1" if settled.board.slot == "ota_0" else "ota_0"

@@ -6,9 +6,9 @@ from scenarios.kit import (
     CALLS_NO_SERVER,
     CRASHES,
     EXITS,
+    FOR_HOURS,
     HANGS,
     HANGS_AT_IMPORT,
-    IN_VIRTUAL_TIME,
     SEES_NO_SENSOR,
     quicker,
 )
@@ -51,7 +51,7 @@ def test_a_release_that_hangs_is_left_by_the_watchdog(life):
     is_back_and_takes_another(life, "2.0.0")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_release_that_hangs_while_it_is_imported_is_left_by_the_watchdog(life):
     ready(life)
     life.publish("2.0.0", HANGS_AT_IMPORT)
@@ -84,7 +84,7 @@ def test_a_power_cut_during_the_trial_ends_it(life):
     life.says("version", "2.0.0 failed on this board")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_good_release_that_met_a_dead_server_gets_another_chance_after_an_hour(life):
     ready(life)
     life.publish("2.0.0")
@@ -102,7 +102,7 @@ def test_a_good_release_that_met_a_dead_server_gets_another_chance_after_an_hour
     assert life.version == "2.0.0"
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_release_that_fails_each_time_is_tried_three_times_and_then_never_again(company, new_life):
     hours = (("keeper/remembering/ledger.py", "(3_600_000, 6 * 3_600_000)", "(600_000, 1_200_000)"),)
     company.publish("1.0.0", hours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from release_support import write_test_key
-from scenarios.kit import IN_VIRTUAL_TIME, Change
+from scenarios.kit import FOR_HOURS, Change
 from scenarios.secure import ASKS_SOON, another_key, published
 
 LONG_AGO = "2024-02-01T00:00:00Z"
@@ -68,7 +68,7 @@ def test_a_signed_release_of_an_older_security_version_is_refused_after_a_reset_
     updated(life, "2.1.0")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_release_that_was_left_again_raises_no_floor(company, new_life):
     life = new_life().made(published(company))
     life.boots()
@@ -79,7 +79,7 @@ def test_a_release_that_was_left_again_raises_no_floor(company, new_life):
     updated(life, "1.5.0")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_whole_image_of_an_older_release_written_by_usb_still_makes_a_board_that_works(company, hardened):
     life, first = hardened
     life.off()
@@ -92,7 +92,7 @@ def test_a_whole_image_of_an_older_release_written_by_usb_still_makes_a_board_th
     life.measures(2)
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_an_older_release_written_by_usb_into_a_slot_boots_and_the_floor_stays(company, hardened):
     life, first = hardened
     life.off()
@@ -151,7 +151,7 @@ def test_keys_are_changed_by_updates_and_a_revoked_one_is_never_believed_again(c
     updated(life, "5.0.0")
 
 
-@IN_VIRTUAL_TIME
+@FOR_HOURS
 def test_a_key_that_an_unproved_release_revokes_is_still_believed(company, new_life, tmp_path):
     old, new = write_test_key(tmp_path)[0], another_key(tmp_path)
     life = new_life().made(published(company, trusts=(old, new)))

@@ -5,13 +5,12 @@ Imported for that effect only. The standard library stays as it is: tests' own s
 
 import sys
 import time
-import weakref
 
 import keeper.talking.wire
 import keeper.trusting.tls
 from thermokeeper.simulator import streams
 
-_modules = streams.modules(lambda: True, lambda: None, weakref.WeakSet())
+_modules = streams.modules()
 sys.modules["deflate"] = _modules["deflate"]
 keeper.talking.wire.socket = _modules["socket"]
 keeper.talking.wire.select = _modules["select"]

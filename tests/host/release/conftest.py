@@ -28,5 +28,5 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def deflate(monkeypatch: pytest.MonkeyPatch) -> None:
     """CPython has no module of that name; the simulator's stands for it."""
-    modules = streams.modules(lambda: True, lambda: None, set())
+    modules = streams.modules()
     monkeypatch.setitem(sys.modules, "deflate", modules["deflate"])

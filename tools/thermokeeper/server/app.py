@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server import (
@@ -58,6 +59,20 @@ Resource names end in `.json`. Every refusal is `{"error": {"code": "...", "mess
 """
 
 
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+_ROUTING: dict[str, Any] = {
+    "docs_url": None,
+    "redoc_url": None,
+    "redirect_slashes": False,
+    "strict_content_type": False,
+    "generate_unique_id_function": _operation_id,
+    "responses": {"default": refusal("any other refusal (404, 405, 413, 500, 503)")},
+}
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application on its data folder; ToolError if that or the database can't be used."""
     try:
@@ -77,25 +92,29 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         version=version("thermokeeper"),
         openapi_tags=_TAGS,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        strict_content_type=False,
         lifespan=lifespan,
-        generate_unique_id_function=_operation_id,
-        responses={"default": refusal("any other refusal (404, 405, 413, 500, 503)")},
+        **_ROUTING,
     )
     app.state.context = Context(
         settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate)
     )
     errors.install(app)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
-    vendor_side = (vendor_versions_api, vendor_products_api, vendor_fleet_api, vendor_dms_api)
-    for module in (activation_api, device_api, dms_api, *vendor_side, owner_api, owner_dms_api):
-        app.include_router(module.router)
+    app.router.routes.extend(_routes())
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]
     return app
+
+
+@functools.cache
+def _routes() -> list[BaseRoute]:
+    """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
+    parts = (activation_api, device_api, dms_api, vendor_versions_api, vendor_products_api, vendor_fleet_api)
+    app = FastAPI(**_ROUTING)
+    before = len(app.router.routes)
+    for module in (*parts, vendor_dms_api, owner_api, owner_dms_api):
+        app.include_router(module.router)
+    return app.router.routes[before:]
 
 
 def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -108,10 +127,6 @@ def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str,
                     if status == "default" or int(status) >= 400:
                         response["content"] = {media_type: next(iter(response["content"].values()))}
     return generate()
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _body_limits(limits: Limits) -> Callable[[str], int]:

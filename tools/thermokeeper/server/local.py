@@ -1,5 +1,7 @@
 """The server run by uvicorn: in the foreground for the command, in a thread for demos and tests."""
 
+import asyncio
+import contextlib
 import socket
 import threading
 from dataclasses import replace
@@ -13,6 +15,7 @@ from thermokeeper.server.app import create_app
 from thermokeeper.server.settings import Settings, check_token, vendor_token
 from thermokeeper.server.tls import TlsFiles, prepare
 
+_TICK_S = 0.1  # as uvicorn has it
 _START_LIMIT_S = 30
 _STOP_LIMIT_S = 5
 
@@ -68,6 +71,22 @@ class _AnnouncedServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self._leaving = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def leave(self) -> None:
+        """End at once, and not at the next tick."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._leaving.set)
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), _TICK_S)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -131,7 +150,7 @@ class LocalServer:
         """End it, and wait until it has ended."""
         if self._thread is None or self._server is None:
             return
-        self._server.should_exit = True
+        self._server.leave()
         self._thread.join(2 * _STOP_LIMIT_S)
         if self._thread.is_alive():
             raise ToolError("the local server did not stop")

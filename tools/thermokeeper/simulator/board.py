@@ -21,6 +21,7 @@ from typing import Any
 
 from thermokeeper.errors import ToolError
 from thermokeeper.simulator import bootloader, shimcode
+from thermokeeper.simulator.pauses import Pauses
 from thermokeeper.simulator.runtimes import HereLife, Life, ProcessLife
 from thermokeeper.simulator.world import World
 
@@ -77,7 +78,8 @@ class Board:
 
     runtime: "micropython" (a process), "cpython" (here) or "cpython-process". heap: limit of the MicroPython heap
     for the device's code; the simulator's own modules, which a board has in ROM, get `shimcode.HEAP_KIB` more.
-    virtual_time (only "cpython"): sleeping takes no time; watchdog and clock go by the board's own time.
+    virtual_time (not "cpython-process"): only what is waited for takes time, and none of the host's; watchdog and clock
+    go by it. The board stands still while its lines are followed, and while it waits for an answer (see `pauses`).
     memory: the firmware whose memory the board has, or "roomy": nothing ever runs short.
     speed (only processes): so many times faster than the host's goes the board's time; but not a wait for a socket.
     sources (only "cpython"): host folders whose files stand for equal ones in flash, so that coverage can be measured.
@@ -99,10 +101,10 @@ class Board:
             raise ToolError(f"no memory `{memory}`: {', '.join(kinds)}")
         if runtime not in ("micropython", "cpython", "cpython-process"):
             raise ToolError(f"no runtime `{runtime}`: micropython, cpython or cpython-process")
-        if virtual_time and runtime != "cpython":
-            raise ToolError("virtual time needs the runtime cpython")
-        if speed != 1 and runtime == "cpython":
-            raise ToolError("another speed needs a runtime in a process of its own; cpython has virtual time")
+        if virtual_time and runtime == "cpython-process":
+            raise ToolError("virtual time needs the runtime cpython or micropython")
+        if speed != 1 and (virtual_time or runtime == "cpython"):
+            raise ToolError("another speed needs a process, and real time")
         self.flash = Path(flash)
         check_flash(self.flash)
         self.world = world or World()
@@ -127,7 +129,7 @@ class Board:
         self._started_s = 0.0
         self.rtc = b""  # this and the clock outlive a reset, not a power cut
         self.clock: int | None = None
-        self.skipped_ms = 0.0  # by virtual time, since power on
+        self.pauses = Pauses(self.world)  # has the board's time, where that is virtual
         self._partitions: list[Any] = []
 
     # use
@@ -177,7 +179,8 @@ class Board:
         self._started_s = time.monotonic()
         self.origin_s = time.time()
         self.rtc, self.clock = b"", None
-        self.skipped_ms = 0.0
+        self.pauses = Pauses(self.world)
+        self.world.line = self.pauses.line
         limit_s = min(
             (
                 limit
@@ -187,7 +190,7 @@ class Board:
             default=None,
         )
         deadline = _Deadline(limit_s, lambda: self._halt("time")) if limit_s is not None else None
-        self.until_ms = time.monotonic_ns() // 1_000_000 + int(for_s * 1000) if self.virtual_time and for_s else None
+        self.until_ms = int(for_s * 1000) if self.virtual_time and for_s else None
         try:
             self._lives(max_boots, stay_cut)
         finally:
@@ -307,7 +310,7 @@ class Board:
     def sleep(self, duration_ms: int) -> None:
         """Let the board's time pass, or as much of it as there is before the power goes."""
         if self.virtual_time:
-            self.skipped_ms += duration_ms
+            self.follow(self.pauses.now_ms + duration_ms, self.pauses.connection)
             return
         end_s = time.monotonic() + duration_ms / 1000 / self.speed
         while not self._stop and time.monotonic() < end_s:
@@ -331,6 +334,12 @@ class Board:
             self.rtc = bytes.fromhex(rest)
         elif word == "clock":
             self.clock = int(rest)
+        elif word == "now":
+            self.follow(int(rest), self.pauses.connection)
+
+    def follow(self, now_ms: int, connection: int) -> None:
+        """The board has come to this moment of its time, and waits until what is due has been done."""
+        self.pauses.follow(now_ms, connection)
 
     def _account(self, now: Memory) -> None:
         before = self.memory
@@ -349,7 +358,8 @@ class Board:
 
     def tell(self, kind: str, text: str) -> None:
         """Something happened: it becomes an event."""
-        event = Event(kind, text, time.monotonic() - self._started_s)
+        at_s = self.pauses.now_ms / 1000 if self.virtual_time else time.monotonic() - self._started_s
+        event = Event(kind, text, at_s)
         self._emit(event)
         if self._until and not self._stop and self._until(event):
             self._halt("until")

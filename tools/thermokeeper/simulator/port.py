@@ -167,7 +167,7 @@ class _PortLife(ProcessLife):
             "import _simprompt",
         ]
 
-    def _start(self, control: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, handed_on: tuple[int, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         port = self.board.port
         soft = self.cause == SOFT_RESET
         port.raw = port.raw and soft
@@ -180,7 +180,7 @@ class _PortLife(ProcessLife):
         process = subprocess.Popen(
             ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(terminal), *self._command()],
             stdin=subprocess.DEVNULL,
-            pass_fds=(control,),
+            pass_fds=handed_on,
             env={**environment, "TERM": "dumb", "TK_SIM_RAW": "1" if port.raw else ""},
             cwd=tempfile.gettempdir(),
             start_new_session=True,

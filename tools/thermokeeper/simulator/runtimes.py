@@ -7,6 +7,7 @@ reads the world from a file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -52,25 +53,42 @@ class ProcessLife(Life):
     """A life in a process of its own, killed where a board would lose power."""
 
     process: subprocess.Popen[bytes] | None = None
+    _go: int | None = None  # in virtual time: what is written here lets the board go on
 
     def run(self) -> str:
+        if not self.board.virtual_time:
+            return self._run({}, ())
+        turns, self._go = os.pipe()
+        environment = {"TK_SIM_GO": str(turns), "TK_SIM_SKIPPED": str(self.board.pauses.now_ms)}
+        if self.board.until_ms is not None:
+            environment["TK_SIM_UNTIL"] = str(self.board.until_ms)
+        try:
+            return self._run(environment, (turns,))
+        finally:
+            os.close(self._go)
+            self._go = None
+
+    def _run(self, more: dict[str, str], handed_on: tuple[int, ...]) -> str:
+        """more: environment, handed_on: pipes of the board beside the control channel."""
         board = self.board
         read_end, write_end = os.pipe()
         with tempfile.NamedTemporaryFile(prefix="thermokeeper-world-") as world_file:
-            number = 0
+            version = 0
 
             def write_world() -> None:
-                nonlocal number
-                number += 1
-                data = board.world.encode(number)
+                nonlocal version
+                version += 1
+                data = board.world.encode(version)
                 os.ftruncate(world_file.fileno(), max(len(data), 1))
                 os.pwrite(world_file.fileno(), data, 0)
 
             write_world()
             board.world.on_change(write_world)
             try:
-                self.process = self._start(write_end, self._environment(write_end, world_file.name))
-                os.close(write_end)
+                environment = {**self._environment(write_end, world_file.name), **more}
+                self.process = self._start((write_end, *handed_on), environment)
+                for number in (write_end, *handed_on):
+                    os.close(number)
                 if self._halted:
                     self.halt()
                 return self._listen(self.process, read_end)
@@ -80,13 +98,13 @@ class ProcessLife(Life):
                 if self.process:
                     self._kill(self.process)
 
-    def _start(self, control: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, handed_on: tuple[int, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             self._command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(control,),
+            pass_fds=handed_on,
             env=environment,
             cwd=tempfile.gettempdir(),
             start_new_session=True,
@@ -136,18 +154,26 @@ class ProcessLife(Life):
             while selector.get_map():
                 ready = selector.select(0 if gone else _POLL_S)
                 for key, _ in ready:
-                    data = os.read(key.fd, 65536)
+                    data = _read(key.fd)
+                    if data is None:
+                        continue  # a turn has taken it already
                     if not data:
                         selector.unregister(key.fileobj)
                         continue
                     key.data.extend(data)
                     if key.data is said:
-                        for line in _lines(said):
-                            board.tell("console", line)
+                        if self._go is None:  # else it waits for the turn, which tells the time
+                            self._tell(said)
                         continue
                     for line in _lines(told):
                         word, _, rest = line.partition(" ")
-                        if word == "wdt":
+                        if word == "turn":
+                            while more := _read(process.stdout.fileno()):
+                                said.extend(more)
+                            board.follow(*map(int, rest.split()))
+                            self._tell(said)
+                            self._let_go_on()
+                        elif word == "wdt":
                             wdt_s, fed_s = int(rest) / 1000 / board.speed, time.monotonic()
                         elif word == "fed":
                             fed_s = time.monotonic()
@@ -159,6 +185,11 @@ class ProcessLife(Life):
                 if board.stopped:
                     self._kill(process)
                 # The board tells of its feedings only every now and then.
+                elif self._go is not None:
+                    if not ready:
+                        if gone:
+                            break
+                        gone = process.poll() is not None
                 elif wdt_s and not end and time.monotonic() - fed_s > wdt_s + min(0.25, wdt_s / 4) + _POLL_S:
                     end = "watchdog"
                     self._kill(process)
@@ -166,14 +197,25 @@ class ProcessLife(Life):
                     if gone:
                         break
                     gone = process.poll() is not None  # it may have said something since it was listened to
+        self._tell(said)
         if said:
             board.tell("console", said.decode(errors="replace"))
         status = process.wait()
         if at_repl and wdt_s and not board.stopped:
             # Nobody feeds the watchdog at the prompt.
-            board.sleep(int(max(0.0, fed_s + wdt_s - time.monotonic()) * 1000 * board.speed))
+            left_s = wdt_s if self._go is not None else max(0.0, fed_s + wdt_s - time.monotonic())
+            board.sleep(int(left_s * 1000 * board.speed))
             return "watchdog"
         return end or f"panic: the interpreter ended with status {status}"
+
+    def _tell(self, said: bytearray) -> None:
+        for line in _lines(said):
+            self.board.tell("console", line)
+
+    def _let_go_on(self) -> None:
+        if self._go is not None and not self.board.stopped:
+            with contextlib.suppress(BrokenPipeError):  # it has ended meanwhile
+                os.write(self._go, b".")
 
     def halt(self) -> None:
         self._halted = True
@@ -214,6 +256,15 @@ class HereLife(Life):
     def type(self, text: str) -> None:
         if self._sandbox:
             self._sandbox.type(text)
+
+
+def _read(number: int) -> bytes | None:
+    """What is there to be read of a pipe; None for nothing yet, b"" at its end."""
+    os.set_blocking(number, False)
+    try:
+        return os.read(number, 65536)
+    except BlockingIOError:
+        return None
 
 
 def _lines(buffer: bytearray) -> Iterator[str]:

@@ -89,11 +89,18 @@ class Sandbox:
             board.clock,
             board.memory_of,
         )
-        hardware.virtual = board.virtual_time
         hardware.judge = True
-        hardware.skipped_ms = board.skipped_ms
-        hardware.until_ms = board.until_ms
-        self._set_up(shim, hardware, lambda line: board.tell("console", line), board.sources)
+
+        def turn() -> None:
+            board.follow(hardware.skipped_ms, hardware.connections)
+
+        def say(line: str) -> None:
+            turn()
+            board.tell("console", line)
+
+        if board.virtual_time:
+            hardware.live_virtually(board.origin_s, board.pauses.now_ms, board.until_ms, turn)
+        self._set_up(shim, hardware, say, board.sources)
 
     @classmethod
     def from_environment(cls, say: Callable[[str], None], stdin: int) -> Sandbox:
@@ -138,7 +145,7 @@ class Sandbox:
         }
         board_time = shim["_simtime"]
         shim.replacements["time"] = board_time
-        connected = streams.modules(shim["network"].linked, hardware.alive, self._sockets)
+        connected = streams.modules(shim["network"].linked, hardware, self._sockets)
         accounted.account(connected, hardware.memory, self._sockets)
         self._imports.given = {
             **_HOST_MODULES,
@@ -166,7 +173,7 @@ class Sandbox:
             self._leave()  # halted just as it ended by itself
         end = self._hardware.over or "off"
         if self._runner is not None:
-            self._runner.skipped_ms = self._hardware.skipped_ms
+            self._runner.follow(self._hardware.skipped_ms, self._hardware.connections)
             if end == "repl" and self._hardware.wdt_ms:
                 self._runner.sleep(self._hardware.wdt_ms)
                 end = "watchdog"

@@ -9,12 +9,15 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import weakref
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from thermokeeper.simulator.deflateio import DeflateIO
 
+_SLICE_MS = 5
+_PATIENCE_MS = 20_000
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -246,11 +249,26 @@ class Poll:
         return iter(self.poll(timeout_ms))
 
 
-def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) -> dict[str, ModuleType]:
+class Unwatched:
+    """What `modules` asks of a board's hardware (the shim's `_sim.Board`), for streams that no board is behind."""
+
+    virtual = False
+
+    def alive(self) -> None:
+        """Nothing ends here."""
+
+    def connect(self) -> None:
+        """A socket is opened."""
+
+
+def modules(linked: Callable[[], bool] = lambda: True, board: Any = None, opened: Any = None) -> dict[str, ModuleType]:
     """The modules socket, ssl, select and deflate of one board; sockets are added to the set `opened`."""
+    board = board or Unwatched()
+    opened = weakref.WeakSet() if opened is None else opened
 
     class BoardSocket(Socket):
         def __init__(self, *arguments: int) -> None:
+            board.connect()
             super().__init__(*arguments)
             opened.add(self)
 
@@ -260,8 +278,37 @@ def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) 
             opened.add(wrapped)
             return wrapped
 
+    class BoardPoll(Poll):
+        """In virtual time a poll to which nothing comes lets the board's time pass, as in the shim's `_simselect`."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._given_up = False
+
+        def poll(self, timeout_ms: int = -1) -> list[tuple[Any, int]]:
+            if not board.virtual or not timeout_ms:
+                return super().poll(timeout_ms)
+            others = any(isinstance(stream, _Stream) for stream, _ in self._objects.values())
+            ready = super().poll(0)
+            board.alive()
+            patience_ms = _PATIENCE_MS if others and not self._given_up else 0
+            end_ms = None if timeout_ms < 0 else board.skipped_ms + timeout_ms
+            while not ready:
+                if board.is_quiet() or not patience_ms:
+                    ready = super().poll(0)  # what came before it fell quiet
+                    if ready or (end_ms is not None and end_ms <= board.skipped_ms):
+                        break
+                    if board.pass_ms(_SLICE_MS if end_ms is None else end_ms - board.skipped_ms):
+                        patience_ms = _PATIENCE_MS if others else 0
+                else:
+                    ready = super().poll(_SLICE_MS)
+                    patience_ms -= _SLICE_MS
+                    self._given_up = not ready and patience_ms <= 0
+            self._given_up = self._given_up and not ready
+            return ready
+
     def getaddrinfo(host: str, port: int, *more: int) -> list[Any]:
-        alive()
+        board.alive()
         if not linked():
             raise OSError(118 if host.replace(".", "").isdigit() else -202)
         try:
@@ -302,7 +349,7 @@ def modules(linked: Callable[[], bool], alive: Callable[[], None], opened: Any) 
         ),
         "select": module_of(
             "select",
-            {name: getattr(select, name) for name in ("POLLIN", "POLLOUT", "POLLERR", "POLLHUP")} | {"poll": Poll},
+            {name: getattr(select, name) for name in ("POLLIN", "POLLOUT", "POLLERR", "POLLHUP")} | {"poll": BoardPoll},
         ),
         "deflate": module_of("deflate", {"DeflateIO": DeflateIO, "AUTO": 0, "RAW": 1, "ZLIB": 2, "GZIP": 3}),
     }

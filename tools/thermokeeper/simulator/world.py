@@ -6,6 +6,7 @@ Plain JSON, changed at any time; the board sees a change at its next look. Knows
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Callable
 from copy import deepcopy
@@ -75,6 +76,7 @@ class World:
     def __init__(self, **settings: Any) -> None:
         self._settings = deepcopy(DEFAULTS)
         self._listeners: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
         self.update(**settings)
 
     @classmethod
@@ -83,21 +85,36 @@ class World:
         return cls(**read_file(path))
 
     @property
+    def line(self) -> dict[str, Any]:
+        """What a board in virtual time may know of its connection: `pauses` says it."""
+        found: dict[str, Any] = self._settings.get("line", {"quiet": None, "due_ms": None})
+        return found
+
+    @line.setter
+    def line(self, line: dict[str, Any]) -> None:
+        with self._lock:
+            self._change({**self._settings, "line": line})
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The settings; to change them, use the methods."""
         return self._settings
 
     def update(self, **settings: Any) -> None:
         """Replace some settings; a dict is merged into the one there is."""
-        merged = dict(self._settings)
-        for name, value in settings.items():
-            if name not in DEFAULTS:
-                raise ToolError(f"the world has no `{name}`; it has {', '.join(DEFAULTS)}")
-            if isinstance(value, dict) and isinstance(merged[name], dict):
-                value = {**merged[name], **value}
-            merged[name] = deepcopy(value)
-        _check(merged)
-        self._settings = merged
+        with self._lock:
+            merged = dict(self._settings)
+            for name, value in settings.items():
+                if name not in DEFAULTS:
+                    raise ToolError(f"the world has no `{name}`; it has {', '.join(DEFAULTS)}")
+                if isinstance(value, dict) and isinstance(merged[name], dict):
+                    value = {**merged[name], **value}
+                merged[name] = deepcopy(value)
+            _check(merged)
+            self._change(merged)
+
+    def _change(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
         for listener in self._listeners:
             listener()
 

@@ -20,6 +20,7 @@ _TABLE = 0x8000
 _TABLE_SIZE = 0xC00
 _AND_PIECE = 512
 _SLICE_MS = 50  # of a wait, so that its end can be noticed
+_LOOKS = 50  # at the clock take a millisecond of virtual time, so that a loop which waits for a moment sees it come
 _EPOCH_2000 = 946684800
 
 # What ESP-IDF answers, negated as MicroPython raises it.
@@ -58,8 +59,13 @@ class Board:
         self.rtc = rtc
         self.memory = Memory(memory, tell)
         self.over = None  # the last line, once this life has ended
-        self.skipped_ms = 0  # time that passed without anybody waiting (virtual time)
+        # Virtual time: only what is waited for passes, and each look at the clock takes a little. What is due at a
+        # moment of it is the runner's business: the board stops there, as it does at each line that it prints.
         self.virtual = False
+        self.skipped_ms = 0  # whole milliseconds that passed without anybody waiting
+        self.turn = None  # stands still until the runner has followed; None: nobody follows
+        self.connections = 0  # how many sockets it has opened in this life
+        self._looks = 0
         self.judge = False  # whether the watchdog is judged here, and not by the runner
         self.until_ms = None  # when the runner wants to stop, by `now_ms`
         self.speed = 1  # how much faster than the host's this board's time goes
@@ -71,6 +77,7 @@ class Board:
         self._told = 0
         # Seconds to add to the host's clock; a board that was without power starts on 1 January 2000.
         self.clock = _EPOCH_2000 - time.time() if clock is None else clock
+        self._new = clock is None
         self.partitions = self._read_table()
 
     # the life
@@ -99,21 +106,39 @@ class Board:
 
     # time
 
+    def live_virtually(self, origin, skipped_ms, until_ms, turn):
+        """Only what is waited for passes. origin: time.time() at power-on; skipped_ms: what has passed since."""
+        self.virtual = self.judge = True
+        self.origin = origin
+        self.skipped_ms = skipped_ms
+        self.until_ms = until_ms
+        self.turn = turn
+        if self._new:
+            self.clock = _EPOCH_2000 - origin
+
     def now_ms(self):
-        """Milliseconds since some moment; what virtual time skipped counts."""
+        """Milliseconds since some moment."""
+        if self.virtual:
+            self._looks += 1
+            if self._looks >= _LOOKS:
+                self._looks = 0
+                self.skipped_ms += 1
+            return self.skipped_ms
         return _monotonic_ms() * self.speed + int(self.skipped_ms)
+
+    def now_us(self):
+        """The same in microseconds, of virtual time."""
+        return self.now_ms() * 1000 + self._looks * 1000 // _LOOKS
 
     def wait_ms(self, duration_ms):
         """Let time pass."""
         self.alive()
         self.memory.look()
         if self.virtual:
-            left = self.wdt_ms - (self.now_ms() - self._fed)
-            if self.wdt_ms and duration_ms > left:
-                self.skipped_ms += left + 1  # the watchdog bites in the middle of the wait
-                self.alive()
-            self.skipped_ms += duration_ms
-            self.alive()
+            end_ms = self.skipped_ms + int(duration_ms)
+            self._looks += int((duration_ms - int(duration_ms)) * _LOOKS)
+            while self.pass_ms(end_ms - self.skipped_ms):
+                pass
             return
         while duration_ms > 0:
             time.sleep(min(duration_ms / self.speed, _SLICE_MS) / 1000)
@@ -121,8 +146,37 @@ class Board:
             self.alive()
             self.memory.look()
 
+    def pass_ms(self, limit_ms):
+        """Let virtual time pass, up to so much, or to what is due before; whether something was."""
+        due_ms = self._line().get("due_ms") if self.turn else None
+        due = due_ms is not None and due_ms <= self.skipped_ms + limit_ms
+        passed_ms = max(0, due_ms - self.skipped_ms) if due else limit_ms
+        left_ms = self.wdt_ms - (self.skipped_ms - self._fed)
+        if self.wdt_ms and passed_ms > left_ms:
+            passed_ms = left_ms + 1  # the watchdog bites in the middle of the wait
+        self.skipped_ms += passed_ms
+        self.alive()
+        if due:
+            self.turn()
+        return due
+
+    def is_quiet(self):
+        """Whether nothing more comes on the connection that was opened last, before what is due."""
+        return self._line().get("quiet") == self.connections
+
+    def _line(self):
+        return self._read_world().get("line") or {}
+
+    def connect(self):
+        """A socket is opened: who answers it has to know which, and when."""
+        self.connections += 1
+        if self.turn:
+            self.turn()
+
     def host_time(self):
         """What a right clock says, in seconds since 1970."""
+        if self.virtual:
+            return self.origin + self.skipped_ms / 1000
         now = time.time()
         return now + (now - self.origin) * (self.speed - 1) + self.skipped_ms / 1000
 
@@ -356,6 +410,7 @@ def from_environment():
             die()  # the runner is gone: nobody would ever stop this board
 
     def end(line):
+        tell("now %d" % found.skipped_ms)
         tell(line)
         die()
 
@@ -379,4 +434,16 @@ def from_environment():
     )
     found.speed = int(os.getenv("TK_SIM_SPEED") or 1)
     found.origin = float(os.getenv("TK_SIM_ORIGIN") or 0)
+    go = os.getenv("TK_SIM_GO")
+    if go:
+        until = os.getenv("TK_SIM_UNTIL")
+        follower = open(int(go), "rb", 0)
+
+        def turn():
+            tell("turn %d %d" % (found.skipped_ms, found.connections))
+            if not follower.read(1):
+                die()
+
+        skipped_ms = int(os.getenv("TK_SIM_SKIPPED") or 0)
+        found.live_virtually(found.origin, skipped_ms, int(until) if until else None, turn)
     return found

@@ -33,7 +33,9 @@ def _forget(number):
 
 
 def socket(*arguments):
-    memory = _sim.board().memory
+    board = _sim.board()
+    board.connect()
+    memory = board.memory
     opened = _host.socket(*arguments)
     number = opened.fileno()
     if number in _open:

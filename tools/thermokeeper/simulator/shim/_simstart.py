@@ -17,11 +17,13 @@ board = _sim.board()
 sys.modules["time"] = _simtime  # from here on `import time` is the board's
 
 import _simgc  # noqa: E402
+import _simselect  # noqa: E402
 import _simsocket  # noqa: E402
 import _simssl  # noqa: E402
 import _simthread  # noqa: E402
 
 sys.modules["gc"] = _simgc
+sys.modules["select"] = _simselect
 sys.modules["socket"] = _simsocket
 sys.modules["ssl"] = _simssl
 sys.modules["_thread"] = _simthread
@@ -29,6 +31,17 @@ sys.modules["_thread"] = _simthread
 for name in ("machine", "network", "onewire", "ds18x20", "ntptime", "esp32"):
     __import__(name)
 del name
+if board.turn:  # in virtual time the board stands still behind each line until it has been followed
+    import builtins
+
+    _print = print
+
+    def _say(*values, **options):
+        board.alive()
+        _print(*values, **options)
+        board.turn()
+
+    builtins.print = _say
 vfs.umount("/")
 sys.path[:] = ["", ".frozen", "/lib"]
 sys.argv[:] = []

@@ -9,10 +9,14 @@ _EPOCH_2000 = 946684800
 _gmtime = _host.gmtime
 if not hasattr(_host, "monotonic_ns"):
     from time import mktime as _mktime
-    from time import ticks_add, ticks_cpu, ticks_diff, ticks_us
+    from time import ticks_add, ticks_diff
 
     def ticks_ms():
         return _sim.board().now_ms()
+
+    def ticks_us():
+        board = _sim.board()
+        return board.now_us() if board.virtual else _host.ticks_us()
 
     _UTC = _mktime(_gmtime(86400)) - 86400  # what the host's zone adds
 else:
@@ -24,9 +28,8 @@ else:
         return _sim.board().now_ms() % _PERIOD
 
     def ticks_us():
-        return (_host.monotonic_ns() // 1000 + int(_sim.board().skipped_ms * 1000)) % _PERIOD
-
-    ticks_cpu = ticks_us
+        board = _sim.board()
+        return (board.now_us() if board.virtual else _host.monotonic_ns() // 1000) % _PERIOD
 
     def ticks_add(ticks, delta):
         return (ticks + delta) % _PERIOD
@@ -38,6 +41,9 @@ else:
 
     def _mktime(when):
         return calendar.timegm(when)
+
+
+ticks_cpu = ticks_us
 
 
 def sleep(seconds):

@@ -1,4 +1,4 @@
-"""A sample of the campaign on unix MicroPython: compiled releases, a process for each boot, time as it passes.
+"""A sample of the campaign on unix MicroPython: compiled releases, a process for each boot.
 
 Flash is a file here, and the simulator's own plan cuts the power: nothing of how `life` makes a cut's flash is used.
 """
@@ -114,7 +114,7 @@ class Sample:
 
     def _live(self, path: Path, number: int, cuts: list[dict[str, Any]]) -> tuple[Witness, Board]:
         witness = _FileWitness(self._works, path, self._stages[number])
-        board = Board(path, World(cuts=cuts), memory="roomy")
+        board = Board(path, World(cuts=cuts), virtual_time=True, memory="roomy")
         witness.keyboard = board.type
         board.play(
             witness.heard,
