@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from exchanges.harms import HARMS
+from extent import WHOLE
 from exchanges.life import Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -112,8 +113,18 @@ def single_harms(clean: Outcome, whole: Iterable[str] = tuple(HARMS), turns: int
 
 def places(clean: Outcome, name: str, whole: Iterable[str], turns: int = TURNS) -> list[int]:
     """The exchanges that meet this harm."""
+    found = harmable(clean, name)
+    if name in whole:
+        return found if WHOLE else _first_of_each_label(clean, found)
     turn = list(HARMS).index(name) % turns
-    return [number for at, number in enumerate(harmable(clean, name)) if name in whole or at % turns == turn]
+    return [number for at, number in enumerate(found) if at % turns == turn]
+
+
+def _first_of_each_label(clean: Outcome, numbers: list[int]) -> list[int]:
+    firsts: dict[str, int] = {}
+    for number in numbers:
+        firsts.setdefault(clean.exchanges[number][0], number)
+    return sorted(firsts.values())
 
 
 def harmed(number: int, name: str, runtime: str = "cpython") -> Case:

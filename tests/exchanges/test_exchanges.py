@@ -19,14 +19,20 @@ from exchanges.proxy import Request
 from exchanges.report import Report, campaign, table
 from exchanges.setting import Change, Goods, Service, service
 from exchanges.worker import DMS, GADGETKEEPER, LIVES, hasty
+from extent import WHOLE
 
-pytestmark = pytest.mark.timeout(900)  # the first test that looks at the campaign waits for all of it
+pytestmark = [
+    pytest.mark.sampled,
+    pytest.mark.timeout(900),  # the first test that looks at the campaign waits for all of it
+]
 
 # The server has done it, and the board doesn't know.
 LOST = ("cut before the answer", "reset before the answer", "cut in the head", "stall in the head")
 
-# These come to each exchange; of the others each comes to every sixth, `make exchanges` has them all.
-WHOLE = (*LOST, "led away")
+# These come to each exchange, or to the first of each label; of the others each comes to every so manieth.
+# `make exchanges` has them all.
+AT_EACH = (*LOST, "led away") if WHOLE else (LOST[0], "led away")
+TURNS, STORMS = (6, 24) if WHOLE else (20, 1)
 
 # On MicroPython: one harm after the other, each at another exchange.
 SAMPLE = (
@@ -159,7 +165,7 @@ def goods_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(goods_folder: Path) -> Report:
     """The campaign, lived once for all tests that look at it."""
-    return campaign(goods_folder, whole=WHOLE)
+    return campaign(goods_folder, whole=AT_EACH, storm_count=STORMS, turns=TURNS)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +188,7 @@ def test_a_life_with_any_exchange_harmed_in_any_way_ends_as_the_clean_one(report
     print("\n".join(table(report)))
     assert not report.failed, report.complaint()
     lived = {name: sorted(number for number, _ in report.of(name)) for name in HARMS}
-    assert lived == {name: places(report.clean, name, WHOLE) for name in HARMS}
+    assert lived == {name: places(report.clean, name, AT_EACH, TURNS) for name in HARMS}
     in_vain = [outcome.name for _, outcome in report.lived if outcome.in_vain]
     assert not in_vain, "there was nothing to harm"
 
@@ -218,7 +224,8 @@ def test_a_board_is_led_to_another_server_and_asks_it_without_its_key(report):
 
 def test_a_life_with_a_dms_ends_as_the_clean_one_whatever_is_harmed_in_any_way(goods_folder):
     # An answer is lost at each exchange; each other harm comes to one or two, `make exchanges` has them all.
-    report = campaign(goods_folder, whole=("cut before the answer",), storm_count=2, turns=11, cloud=DMS)
+    each, storms, turns = (LOST[:1], 2, 11) if WHOLE else ((), 1, 16)
+    report = campaign(goods_folder, whole=each, storm_count=storms, turns=turns, cloud=DMS)
     print("\n".join(table(report)))
     assert not report.failed, report.complaint()
     assert {exchange[0] for exchange in report.clean.exchanges} == {
@@ -229,11 +236,12 @@ def test_a_life_with_a_dms_ends_as_the_clean_one_whatever_is_harmed_in_any_way(g
 
 
 def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
-    with Crew(goods_folder, 5) as crew:
+    with Crew(goods_folder, 2) as crew:
         ((_, clean),) = crew.live([{"name": "clean", "runtime": "micropython"}])
         assert not clean.problems, story(clean)
-        numbers = [len(clean.exchanges) * place // len(SAMPLE) for place in range(len(SAMPLE))]
-        cases = [harmed(number, harm, "micropython") for number, harm in zip(numbers, SAMPLE, strict=True)]
+        chosen = SAMPLE if WHOLE else SAMPLE[::3]
+        numbers = [len(clean.exchanges) * place // len(chosen) for place in range(len(chosen))]
+        cases = [harmed(number, harm, "micropython") for number, harm in zip(numbers, chosen, strict=True)]
         for _, outcome in crew.live(cases):
             assert not outcome.problems, story(outcome)
 

@@ -21,7 +21,10 @@ def foundry(tmp_path_factory: pytest.TempPathFactory) -> Foundry:
     return Foundry(tmp_path_factory.mktemp("foundry"))
 
 
-@pytest.fixture(params=[MICROPYTHON, CPYTHON], ids=lambda runtime: runtime.name)
+# what MicroPython lives through, CPython nearly always does, too: at the product's own pace, and measured
+@pytest.fixture(
+    params=[MICROPYTHON, pytest.param(CPYTHON, marks=pytest.mark.whole)], ids=lambda runtime: runtime.name
+)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     """What the board runs on."""
     found: Runtime = request.param

@@ -103,7 +103,8 @@ CPYTHON = Runtime("cpython", _AS_SOLD)
 CPYTHON_QUICKLY = Runtime("cpython", _QUICK)
 
 # In place of the fixture `runtime`'s own choice: what goes through many seconds, and what takes hours.
-QUICKLY = pytest.mark.parametrize("runtime", [MICROPYTHON, CPYTHON_QUICKLY], ids=lambda it: it.name, indirect=True)
+_BOTH = [MICROPYTHON, pytest.param(CPYTHON_QUICKLY, marks=pytest.mark.whole)]
+QUICKLY = pytest.mark.parametrize("runtime", _BOTH, ids=lambda it: it.name, indirect=True)
 FOR_HOURS = pytest.mark.parametrize("runtime", [CPYTHON], ids=lambda it: it.name, indirect=True)
 
 

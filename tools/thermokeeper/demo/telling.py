@@ -1,4 +1,4 @@
-"""How a demo is told: lines with a time and a voice, a bar for a download, and the board retold as it speaks.
+"""How a demo is told: lines with the board's time and a voice, a bar for a download, and the board retold as it speaks.
 
 It must not know what happens in a story.
 """
@@ -19,6 +19,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.simulator.board import Event
 
 STEP_LIMIT_S = 60
+_PAUSE_S = 0.15  # after a line, for a person to read
 _COLOURS = {"vendor": "magenta", "server": "blue", "owner": "cyan", "board": "green", "forger": "red", "demo": "yellow"}
 _LINE = re.compile(r"tk: (?P<topic>\w+): (?P<text>.*)")
 _PERCENT = re.compile(r"(\d+)% of (\d+) KiB")
@@ -29,19 +30,22 @@ class Telling:
     """The story's voice and its notebook."""
 
     console: Console
+    now_s: float = 0.0  # by the board's time, since power-on
     began_s: float = field(default_factory=time.monotonic)
     steps: list[tuple[str, float]] = field(default_factory=list)
 
     def line(self, who: str, text: str) -> None:
         self.console.print(
-            f"[dim]{time.monotonic() - self.began_s:5.1f} s[/]  [{_COLOURS[who]}]{who:<6}[/]  {text}", soft_wrap=True
+            f"[dim]{self.now_s:5.1f} s[/]  [{_COLOURS[who]}]{who:<6}[/]  {text}", soft_wrap=True
         )
+        if self.console.is_terminal:
+            time.sleep(_PAUSE_S)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        start_s = time.monotonic()
+        start_s = self.now_s
         yield
-        self.steps.append((name, time.monotonic() - start_s))
+        self.steps.append((name, self.now_s - start_s))
 
 
 class Watcher:
@@ -76,6 +80,7 @@ class Watcher:
         for event in self._events:
             if time.monotonic() >= limit_s:
                 raise ToolError(f"{what} did not happen in {STEP_LIMIT_S} s; the board's last line: {last}")
+            self._telling.now_s = event.at_s
             match = _LINE.fullmatch(event.text) if event.kind == "console" else None
             last = event.text or event.kind
             if match:

@@ -135,12 +135,21 @@ class Board:
     # use
 
     def run(self, **options: Any) -> Generator[Event, None, None]:
-        """`play` in a thread of its own; yields the events as they come. Leaving the loop switches the board off."""
+        """`play` in a thread of its own; yields the events as they come. Leaving the loop switches the board off.
+
+        In virtual time the board stands still until the next event is asked for.
+        """
         events: queue.Queue[Event | BaseException | None] = queue.Queue()
+        asked = threading.Semaphore(1)
+
+        def happened(event: Event) -> None:
+            if self.virtual_time:
+                asked.acquire()
+            events.put(event)
 
         def work() -> None:
             try:
-                self.play(events.put, **options)
+                self.play(happened, **options)
                 events.put(None)
             except BaseException as error:
                 events.put(error)
@@ -152,9 +161,12 @@ class Board:
                 if isinstance(event, BaseException):
                     raise event
                 yield event
+                asked.release()
         finally:
             self.power_off()
-            thread.join()
+            while thread.is_alive():
+                asked.release()  # whatever it still has to tell
+                thread.join(_POLL_S)
 
     def play(
         self,
