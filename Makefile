@@ -6,8 +6,14 @@ READY := $(VENV)/.ready
 DEVICE_CODE := $(wildcard boot.py main.py) lib
 # of tests, three for two processors: many wait for a board's time to pass. Empty for one process, which a debugger needs
 PROCESSES ?= -n $(or $(shell nproc 2>/dev/null | awk '{print int($$1 * 1.5)}'),2)
+TEST_MODULES := tests:tests/kit:tests/campaigns:tests/units/device:lib
+# what `make test` leaves out: it takes long and adds little, or asks the real clock and so has to run alone
+QUICK := not whole and not real_time
+REST := (whole or sampled) and not real_time
 # they start thousands of others: what Python compiles is kept, even where the shell says no, but not among the sources
 KEEP_COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/build/pycache'
+PYTEST = $(KEEP_COMPILED) $(BIN)/python -m pytest
+MEASURED = $(KEEP_COMPILED) $(BIN)/python -m coverage run -m pytest
 # the service that the demo tells of: gadgetkeeper or dms
 CLOUD ?= gadgetkeeper
 # options for pytest or the bench: make test ARGS="-k slots -x", make bench ARGS="--json bench.json"
@@ -15,7 +21,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test lint format demo bench memory power exchanges flash deploy console test-device clean distclean
+.PHONY: help setup test test-all test-rest lint format demo bench memory power exchanges flash deploy console test-device clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,10 +32,21 @@ setup: $(READY) ## make .venv with everything that the other targets need
 demo: $(READY) ## a thermometer's life: activation, readings, an update from version 1 to 2; CLOUD=dms: the other service
 	@$(BIN)/python -m thermokeeper.demo '$(CLOUD)'
 
-test: lint ## lint, then all tests on CPython and MicroPython, with coverage of lib/ and tools/
+test: lint ## lint, then the tests that protect each thing, on CPython and MicroPython: four minutes on two processors
+	@$(PYTEST) $(PROCESSES) -m "$(QUICK)" $(ARGS)
+
+test-all: lint ## all tests, the campaigns whole, those of the real clock one at a time; with coverage of lib/ and tools/
 	@rm -rf build/coverage && mkdir -p build/coverage
-	@status=0; $(KEEP_COMPILED) $(BIN)/python -m coverage run -m pytest $(PROCESSES) $(ARGS) || status=$$?; \
-	$(BIN)/python tests/coverage_table.py || [ $$status -ne 0 ] || status=1; \
+	@status=0; \
+	WHOLE=1 $(MEASURED) $(PROCESSES) -m "not real_time" $(ARGS) || status=1; \
+	$(MEASURED) -m real_time $(ARGS) || status=1; \
+	$(BIN)/python tests/coverage_table.py || status=1; \
+	exit $$status
+
+test-rest: $(READY) ## what `make test` leaves out of `make test-all`, without coverage
+	@status=0; \
+	WHOLE=1 $(PYTEST) $(PROCESSES) -m "$(REST)" $(ARGS) || status=1; \
+	$(PYTEST) -m real_time $(ARGS) || status=1; \
 	exit $$status
 
 lint: $(READY) ## ruff, and mypy for host code and for device code
@@ -47,13 +64,13 @@ bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
 	@$(BIN)/python -m thermokeeper.bench $(ARGS)
 
 memory: $(READY) ## count what a board has in its heap, stage by stage, beside the budget
-	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m budget
+	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m budget
 
 power: $(READY) ## cut the power at every flash operation of a board's life, and count what each guard is worth
-	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m power $(ARGS)
+	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m power $(ARGS)
 
 exchanges: $(READY) ## harm each exchange of a board's life with its server, in every way, and count what came of it
-	@PYTHONPATH=tests:tests/unit:lib $(BIN)/python -m exchanges
+	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m exchanges
 
 # A board of your own: FIRMWARE is MicroPython's file for it (ESP32_GENERIC-OTA, v1.25 or later), SERVER where it
 # activates. Without RELEASE one is made of lib/ and signed with bench-key.pem, which is made if it isn't there.
@@ -109,7 +126,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 GROUP = $$($(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["$(1)"])')
 FAILED = { echo "make setup: $(1)" >&2; exit 1; }
 
-$(READY): pyproject.toml tests/device_typings.py tests/budget/install.py
+$(READY): pyproject.toml tests/device_typings.py tests/campaigns/budget/install.py
 	@rm -f $@
 	@python=; \
 	for name in $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3 python); do \
@@ -126,6 +143,6 @@ $(READY): pyproject.toml tests/device_typings.py tests/budget/install.py
 	  || $(call FAILED,the package with firmware images could not be installed; pip says why above)
 	@$(BIN)/python tests/device_typings.py $(VENV)/typings \
 	  || $(call FAILED,the type stubs for device code could not be installed; see above)
-	@$(BIN)/python tests/budget/install.py $(VENV)/counting \
+	@$(BIN)/python tests/campaigns/budget/install.py $(VENV)/counting \
 	  || $(call FAILED,the MicroPython that counts memory could not be installed; npm says why above)
 	@touch $@

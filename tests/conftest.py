@@ -15,8 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 # They keep a processor busy for minutes, with processes of their own: one after the other, while the rest runs beside.
-CAMPAIGNS = ("tests/power/", "tests/exchanges/", "tests/hostile/")
-UNMEASURED = (*CAMPAIGNS, "tests/scenarios/")
+CAMPAIGNS = ("tests/campaigns/power/", "tests/campaigns/exchanges/", "tests/campaigns/hostile/")
+# A simulated board on a port answers programs of the host, which have limits of their own.
+REAL_TIME = ("tests/real_time/", "tests/on_a_port/")
+UNMEASURED = (*CAMPAIGNS, "tests/lives/")
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("house")
@@ -48,19 +50,28 @@ _give_esptool_time()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where several processes run the tests, each file is run by one, and the campaigns by one of their own."""
+    """Where several processes run the tests, each file is run by one, and each campaign, before the others."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "campaigns" if nodeid.startswith(CAMPAIGNS) else nodeid.split("::", maxsplit=1)[0]
+            campaign = next((one for one in CAMPAIGNS if nodeid.startswith(one)), None)
+            return campaign or nodeid.split("::", maxsplit=1)[0]
 
         def _assign_work_unit(self, node: Any) -> None:
-            if "campaigns" in self.workqueue:
-                self.workqueue.move_to_end("campaigns", last=False)  # they take longest
+            for campaign in CAMPAIGNS:
+                if campaign in self.workqueue:
+                    self.workqueue.move_to_end(campaign, last=False)  # they take longest
             super()._assign_work_unit(node)
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lies in the folders of the real clock is marked so."""
+    for item in items:
+        if item.nodeid.startswith(REAL_TIME):
+            item.add_marker(pytest.mark.real_time)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,7 +1,7 @@
 """The command `thermokeeper`: gathers the parts' commands and turns every ToolError into one line and exit status 1.
 
 A part is imported when one of its commands is used, so that help comes at once. It says in `GROUPS` of its
-`commands.py` which commands it has; what they are for stands here, too, and tests/host/test_cli.py compares.
+`commands.py` which commands it has; what they are for stands here, too, and tests/units/test_cli.py compares.
 """
 
 from __future__ import annotations

@@ -35,9 +35,7 @@ class Telling:
     steps: list[tuple[str, float]] = field(default_factory=list)
 
     def line(self, who: str, text: str) -> None:
-        self.console.print(
-            f"[dim]{self.now_s:5.1f} s[/]  [{_COLOURS[who]}]{who:<6}[/]  {text}", soft_wrap=True
-        )
+        self.console.print(f"[dim]{self.now_s:5.1f} s[/]  [{_COLOURS[who]}]{who:<6}[/]  {text}", soft_wrap=True)
         if self.console.is_terminal:
             time.sleep(_PAUSE_S)
 

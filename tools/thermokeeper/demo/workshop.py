@@ -60,10 +60,12 @@ class Workshop:
         trusts: Sequence[Path] = (),
         revokes: Sequence[Path | str] = (),
         ca: Path | None = None,
+        assets: dict[str, bytes] | None = None,
         **fields: Any,
     ) -> Path:
         """A signed release of lib/, with the files of `overlay` over it and perhaps another interpreter.
 
+        assets: files beside the application's, path -> content.
         key: what signs it; the workshop's own without it, which is also what it trusts without `trusts`. Those and
         `revokes` are private or public keys (`revokes` ids, too); ca: the CA to trust for https.
         fields: what else `builder.build` takes: security, expires, product, compressed.
@@ -81,6 +83,7 @@ class Workshop:
         revoked = [str(public_key(one) if isinstance(one, Path) else one) for one in revokes]
         brought, _ = trust.chosen(trusted, revoked, authority.for_trust(ca) if ca else None)
         files = application_files(lib, source=True) if self.source else merged_files(lib)[0]
+        files |= assets or {}
         files |= trust_module(list(brought.keys.values()), self.source, brought.revoked, brought.ca)
         settings: dict[str, Any] = {
             "product": PRODUCT,

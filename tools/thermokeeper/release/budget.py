@@ -12,7 +12,7 @@ AREAS = 2  # of Python's heap
 IDF_HTTP = 25_000  # that ESP-IDF has left at its least, with plain http
 IDF_TLS = 6_000  # the same in a TLS handshake
 
-# What a board has besides what is counted of modules and stages (tests/budget): found by comparing with the board.
+# What a board has besides what is counted of modules and stages (tests/campaigns/budget): by comparing with the board.
 MAIN = 10_000  # of Python's heap, live, before an application: main.py, the mounted release, names that boot.py brought
 OBJECTS = 5_400  # that a station of ours makes of its modules while it waits
 GARBAGE = 3_000  # gc.threshold(1024) in main.py, and what comes and goes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import bisect
+import functools
 import io
 import tokenize
 from dataclasses import dataclass
@@ -43,19 +44,7 @@ class Source:
     def __init__(self, path: str, module: str, content: bytes) -> None:
         self.path = path
         self.module = module
-        try:
-            text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-            if text and not text.endswith("\n"):
-                text += "\n"
-            self.tree = ast.parse(text, path)
-            self._words = _words(text)
-        except UnicodeDecodeError:
-            raise SourceError(f"{path} isn't UTF-8") from None
-        except (SyntaxError, ValueError, tokenize.TokenError) as error:
-            line = getattr(error, "lineno", None)
-            reason = getattr(error, "msg", None) or str(error)
-            raise SourceError(f"{path} doesn't compile: {f'line {line}: ' if line else ''}{reason}") from None
-        self.lines = [line.encode() for line in text.split("\n")[:-1]]
+        self.tree, self._words, self.lines = _read(path, content)
         self._changes: dict[Span, str] = {}
 
     def words_from(self, line: int, column: int) -> list[Word]:
@@ -98,6 +87,24 @@ def span_of(node: ast.expr | ast.stmt | ast.arg | ast.keyword | ast.alias) -> Sp
     """Where a part of the tree stands."""
     assert node.end_lineno is not None and node.end_col_offset is not None
     return Span(node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+
+
+@functools.lru_cache(maxsize=512)  # from one release to the next nearly all files stay as they are
+def _read(path: str, content: bytes) -> tuple[ast.Module, list[Word], list[bytes]]:
+    """Tree, words and lines of a file; nobody changes them."""
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        if text and not text.endswith("\n"):
+            text += "\n"
+        tree = ast.parse(text, path)
+        words = _words(text)
+    except UnicodeDecodeError:
+        raise SourceError(f"{path} isn't UTF-8") from None
+    except (SyntaxError, ValueError, tokenize.TokenError) as error:
+        line = getattr(error, "lineno", None)
+        reason = getattr(error, "msg", None) or str(error)
+        raise SourceError(f"{path} doesn't compile: {f'line {line}: ' if line else ''}{reason}") from None
+    return tree, words, [line.encode() for line in text.split("\n")[:-1]]
 
 
 def _start(word: Word) -> tuple[int, int]:
