@@ -3,6 +3,7 @@
 One exchange is one connection with one request, as the boards of these tests talk; they come one after another, so
 one thread serves them all. What happens to a request is a `Harm` (harms.py); without one it goes to the server, and
 the answer comes back as it was.
+
 The board doesn't wait for what doesn't come: it is told, and its time passes.
 """
 
