@@ -21,7 +21,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test test-all test-rest lint format demo bench memory power exchanges flash deploy console test-device clean distclean
+.PHONY: help setup picture test test-all test-rest lint format demo bench memory power exchanges flash deploy console test-device clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ setup: $(READY) ## make .venv with everything that the other targets need
 
 demo: $(READY) ## a thermometer's life: activation, readings, an update from version 1 to 2; CLOUD=dms: the other service
 	@$(BIN)/python -m thermokeeper.demo '$(CLOUD)'
+
+picture: $(READY) ## record the demo as README's picture, docs/pictures/demo.svg
+	@$(BIN)/python -m thermokeeper.demo '$(CLOUD)' --picture docs/pictures/demo.svg
 
 test: lint ## lint, then the tests that protect each thing, on CPython and MicroPython: four minutes on two processors
 	@$(PYTEST) $(PROCESSES) -m "$(QUICK)" $(ARGS)

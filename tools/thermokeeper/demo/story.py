@@ -216,9 +216,9 @@ class Story(ABC):
         telling.console.print(SHOWN, soft_wrap=True)
 
 
-def tell(kind: type[Story]) -> None:
+def tell(kind: type[Story], console: Console) -> None:
     """Run a whole story; ToolError if anything in it doesn't happen."""
-    telling = Telling(Console(highlight=False))
+    telling = Telling(console)
     with tempfile.TemporaryDirectory(prefix="thermokeeper-demo-") as name:
         folder = Path(name)
         with (
