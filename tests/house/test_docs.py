@@ -19,13 +19,13 @@ from keeper import release
 from keeper.factory import identity
 from release_support import tool
 from thermokeeper import cli
+from thermokeeper.client.calls import VendorClient
 from thermokeeper.demo.workshop import Workshop
 from thermokeeper.image.partitions import TABLE_OFFSET, available_tables
 from thermokeeper.release import application, builder, keys
 from thermokeeper.release.filesystem import pack_smallest
 from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server.app import create_app
-from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.settings import Settings
 from thermokeeper.simulator.board import Board, Event

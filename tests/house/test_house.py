@@ -311,6 +311,36 @@ def test_pure_modules_load_without_the_simulator(module):
     subprocess.run([sys.executable, "-I", "-c", f"import {module}"], check=True, cwd=ROOT)
 
 
+# What each part of the host's tools may import of the others, beside itself, `errors` and the pure modules of lib.
+_ROOMS = {
+    "contract": set(),
+    "client": {"contract"},
+    "server.storage": {"contract", "server.secrets", "server.refusals"},
+    "server.rules": {"contract", "server.storage", "server.secrets", "server.refusals"},
+    "server.http": {
+        "contract",
+        "server.rules",
+        "server.storage",
+        "server.secrets",
+        "server.refusals",
+        "server.settings",
+    },
+}
+
+
+@pytest.mark.parametrize("room", _ROOMS)
+def test_rooms_of_the_tools_import_in_one_direction(room):
+    wrong = []
+    for path in _host_files():
+        module = _relative(path).removeprefix("tools/thermokeeper/").removesuffix(".py").replace("/", ".")
+        if not module.startswith(room + "."):
+            continue
+        ours = [name.removeprefix("thermokeeper.") for name in _imports(path) if name.startswith("thermokeeper.")]
+        allowed = tuple(f"{one}." for one in {room, "errors", *_ROOMS[room]})
+        wrong += [f"{module} imports {of}" for of in ours if not f"{of}.".startswith(allowed)]
+    _expect_none(wrong)
+
+
 def test_nothing_imports_tests_or_looks_up_from_the_device():
     wrong = [
         f"{_relative(path)} imports {name}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lives.kit import CPYTHON, MICROPYTHON, Company, Foundry, Life, Runtime
-from thermokeeper.server.schemas import Version
+from thermokeeper.contract.schemas import Version
 
 NewLife = Callable[..., Life]
 Founded = Callable[[Runtime, bool], tuple[Path, dict[str, Version]]]

@@ -11,11 +11,11 @@ import httpx
 import msgpack
 
 from lives.kit import SERIAL, Company, Life
+from thermokeeper.client.calls import OwnerClient, VendorClient
+from thermokeeper.contract import dms_schemas
+from thermokeeper.contract.dms_uuid import uuid_of
 from thermokeeper.demo.workshop import PRODUCT
-from thermokeeper.server import dms_schemas
-from thermokeeper.server.client import OwnerClient, VendorClient
-from thermokeeper.server.database import DATABASE_FILE
-from thermokeeper.server.dms_uuid import uuid_of
+from thermokeeper.server.storage.database import DATABASE_FILE
 
 OWNER = "Ada"
 UNCLAIMED = "nobody has claimed this device"

@@ -30,15 +30,15 @@ import images
 from lives.front import Front
 from release_support import write_test_key
 from thermokeeper import factory_record
+from thermokeeper.client.calls import VendorClient
+from thermokeeper.contract import schemas
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release import budget
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
-from thermokeeper.server import schemas
-from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
 from thermokeeper.simulator import nvs
 from thermokeeper.simulator.board import Board, Event

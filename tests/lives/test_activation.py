@@ -7,7 +7,7 @@ import httpx
 
 from lives.front import Hold, cut_after, status
 from lives.kit import FOR_HOURS, SERIAL
-from thermokeeper.server.client import OwnerClient
+from thermokeeper.client.calls import OwnerClient
 
 
 def activate(life):

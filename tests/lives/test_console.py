@@ -5,9 +5,9 @@ import re
 
 from lives.kit import CRASHES, QUICKLY, SERIAL
 from thermokeeper import factory_record
+from thermokeeper.client.calls import OwnerClient
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.release.files import PROJECT
-from thermokeeper.server.client import OwnerClient
 
 
 def ask(life, line):

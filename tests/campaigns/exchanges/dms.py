@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from exchanges.life import Life
-from thermokeeper.server.dms_uuid import uuid_of
+from thermokeeper.contract.dms_uuid import uuid_of
 
 
 class DmsLife(Life):

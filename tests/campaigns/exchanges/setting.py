@@ -16,12 +16,12 @@ from pathlib import Path
 
 import images
 from power.workshop import shortened
+from thermokeeper.client.calls import OwnerClient, VendorClient
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.release import builder
 from thermokeeper.release.files import PROJECT
-from thermokeeper.server.client import OwnerClient, VendorClient
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
 
 VERSIONS = ("1.0.0", "2.0.0")

@@ -14,8 +14,8 @@ import msgpack
 
 from power.service import Double, Known, Real
 from power.workshop import PRODUCT_OF, SERIAL
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.dms_uuid import uuid_of
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.contract.dms_uuid import uuid_of
 
 _OWNER = "Ada"
 

@@ -22,9 +22,9 @@ from typing import Any, Protocol, Self
 import httpx
 
 from power.workshop import PRODUCT, PRODUCT_OF, SERIAL
-from thermokeeper.server.client import VendorClient
+from thermokeeper.client.calls import VendorClient
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
 
 _LIMIT_S = 20

@@ -11,10 +11,10 @@ import httpx
 import msgpack
 import pytest
 
-from thermokeeper.server import schemas
-from thermokeeper.server.client import OwnerClient, VendorClient
+from thermokeeper.client.calls import OwnerClient, VendorClient
+from thermokeeper.contract import schemas
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Limits, Settings
 
 # a database URL runs these tests on it in place of SQLite (empty, or left by a run before)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.ratelimit import Rate, RateLimiter
+from thermokeeper.server.rules.ratelimit import Rate, RateLimiter
 from thermokeeper.server.settings import Settings
 
 PATH = "/v1/provision/activate.json"
@@ -185,7 +185,7 @@ def test_waiting_as_long_as_told_is_enough():
 
 
 def test_the_limiter_forgets_whom_it_has_not_seen_for_long(monkeypatch):
-    monkeypatch.setattr("thermokeeper.server.ratelimit._MAX_BUCKETS", 10)
+    monkeypatch.setattr("thermokeeper.server.rules.ratelimit._MAX_BUCKETS", 10)
     limiter = RateLimiter(Rate(1, 1000))
     for number in range(1000):
         limiter.take(str(number))

@@ -13,9 +13,11 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from thermokeeper.client import commands as client_commands
 from thermokeeper.errors import ToolError
-from thermokeeper.server.commands import GROUPS
+from thermokeeper.server import commands as server_commands
 
+GROUPS = [*server_commands.GROUPS, *client_commands.GROUPS]
 _BY_NAME = {group.name: group for group in GROUPS}
 
 

@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server import database, settings
-from thermokeeper.server.database import Database
+from thermokeeper.server import settings
 from thermokeeper.server.local import LocalServer, listen
+from thermokeeper.server.storage import database
+from thermokeeper.server.storage.database import Database
 
 
 def test_a_restart_on_the_same_folder_and_port_keeps_everything(tmp_path, make_shop):

@@ -7,8 +7,8 @@ import httpx
 import msgpack
 import pytest
 
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.connection import Refused
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.client.connection import Refused
 from thermokeeper.server.local import LocalServer
 
 
@@ -284,7 +284,7 @@ def test_a_version_that_failed_is_told_to_the_owner_s_thing(shop, refused):
     refused(board.call("POST", "/firmware/failure", {**failure, "why": 5}), 400, "bad_request")
     refused(board.call("POST", "/firmware/failure", {**failure, "why": "x" * 1001}), 400, "bad_request")
     with shop.server._server.config.app.state.context.database.reading() as session:
-        from thermokeeper.server.models import PropertyValue
+        from thermokeeper.server.storage.models import PropertyValue
 
         found = session.get(PropertyValue, (shop.vendor.thing(board.uuid).id, "updateFailure"))
         assert found is not None and found.value == f'"2 ({"0" * 32}): again"'

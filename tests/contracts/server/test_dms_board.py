@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.dms_uuid import uuid_of
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.contract.dms_uuid import uuid_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

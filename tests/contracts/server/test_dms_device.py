@@ -14,7 +14,7 @@ from keeper.assembling.assembly import join
 from keeper.errors import CloudError
 from keeper.factory.identity import checked
 from keeper.talking.http import Client
-from thermokeeper.server.client import OwnerClient
+from thermokeeper.client.calls import OwnerClient
 
 FIRMWARE = bytes(range(256)) * 40
 

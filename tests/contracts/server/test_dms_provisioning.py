@@ -8,9 +8,10 @@ import httpx
 import msgpack
 import pytest
 
-from thermokeeper.server import dms_provisioning, times
-from thermokeeper.server.client import OwnerClient
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.contract import times
 from thermokeeper.server.local import LocalServer
+from thermokeeper.server.rules import dms_provisioning
 
 
 @pytest.fixture

@@ -8,13 +8,15 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner
 
+from thermokeeper.client import commands as client_commands
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.client.connection import Refused
+from thermokeeper.contract import times
+from thermokeeper.contract.dms_uuid import uuid_of
 from thermokeeper.errors import ToolError
-from thermokeeper.server import times
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.commands import GROUPS
-from thermokeeper.server.connection import Refused
-from thermokeeper.server.dms_uuid import uuid_of
+from thermokeeper.server import commands as server_commands
 
+GROUPS = [*server_commands.GROUPS, *client_commands.GROUPS]
 _BY_NAME = {group.name: group for group in GROUPS}
 NOBODY = "0" * 32
 
@@ -73,7 +75,7 @@ def test_a_token_is_shown_once_and_never_cached(shop):
 
 def test_lists_come_in_pages(shop, refused, monkeypatch):
     made = [shop.vendor.create_dms_token(uuid=shop.board().uuid) for _ in range(5)]
-    monkeypatch.setattr("thermokeeper.server.connection._PAGE", 2)
+    monkeypatch.setattr("thermokeeper.client.connection._PAGE", 2)
     tokens = [token.id for token in shop.vendor.dms_tokens()]
     assert len(set(tokens)) == len(tokens) and set(tokens) >= {token.id for token in made}
     moments = [token.created for token in shop.vendor.dms_tokens()]

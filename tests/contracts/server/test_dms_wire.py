@@ -10,8 +10,8 @@ import msgpack
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from thermokeeper.server.http.messagepack import BadMessage, unpack
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.messagepack import BadMessage, unpack
 
 MEDIA_TYPE = "application/msgpack"
 TOKEN = {"token": "a" * 32}
@@ -210,7 +210,7 @@ def test_trouble_of_the_database_is_told_in_messagepack_with_a_time_to_come_back
         raise error
 
     token = shop.vendor.create_dms_token()
-    monkeypatch.setattr("thermokeeper.server.dms_provisioning.offer", fail)
+    monkeypatch.setattr("thermokeeper.server.rules.dms_provisioning.offer", fail)
     response = shop.board().ask(token.token)
     refused(response, 503, code)
     assert int(response.headers["retry-after"]) >= 1
@@ -224,7 +224,7 @@ def test_a_failure_of_the_server_is_told_in_messagepack(shop, refused, monkeypat
     def fail(*_arguments):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("thermokeeper.server.dms_api.registry.target_of", fail)
+    monkeypatch.setattr("thermokeeper.server.dms.calls.registry.target_of", fail)
     refused(board.call("GET", "/firmware"), 500, "internal")
 
 

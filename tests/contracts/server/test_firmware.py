@@ -13,9 +13,9 @@ import anyio
 import httpx
 import pytest
 
+from thermokeeper.server.http.streaming import Base64JsonResponse
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.settings import Limits, Settings
-from thermokeeper.server.streaming import Base64JsonResponse
 
 FIRMWARE = random.Random(1).randbytes(200_001)
 ETAG = f'"{hashlib.sha256(FIRMWARE).hexdigest()}"'

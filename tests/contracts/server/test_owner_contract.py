@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.connection import Refused
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.client.connection import Refused
 
 
 @pytest.fixture

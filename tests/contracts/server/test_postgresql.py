@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server.database import Database
 from thermokeeper.server.local import LocalServer, listen
+from thermokeeper.server.storage.database import Database
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("initdb") and shutil.which("pg_ctl") and importlib.util.find_spec("psycopg")),

@@ -12,9 +12,9 @@ import pytest
 
 import release_support
 from thermokeeper.errors import ToolError
-from thermokeeper.server import proofs
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.rules import proofs
+from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
 
 CHALLENGE = "/v1/provision/challenge.json"

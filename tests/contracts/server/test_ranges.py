@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from thermokeeper.server.ranges import Decision, decide, single_range
+from thermokeeper.server.http.ranges import Decision, decide, single_range
 
 ETAG = '"abc"'
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thermokeeper.server.times import format_time, now, parse_time
+from thermokeeper.contract.times import format_time, now, parse_time
 
 AT = "2026-11-21T20:13:18.000+0000"
 

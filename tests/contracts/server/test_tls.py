@@ -17,13 +17,15 @@ import pytest
 from click.testing import CliRunner
 from cryptography import x509
 
+from thermokeeper.client import commands as client_commands
+from thermokeeper.client.calls import VendorClient
 from thermokeeper.errors import ToolError
 from thermokeeper.release import authority
+from thermokeeper.server import commands as server_commands
 from thermokeeper.server import tls
-from thermokeeper.server.client import VendorClient
-from thermokeeper.server.commands import GROUPS
 from thermokeeper.server.local import LocalServer
 
+GROUPS = [*server_commands.GROUPS, *client_commands.GROUPS]
 _BY_NAME = {group.name: group for group in GROUPS}
 
 

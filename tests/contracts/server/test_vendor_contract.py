@@ -2,10 +2,10 @@
 
 import pytest
 
+from thermokeeper.client.calls import VendorClient
+from thermokeeper.client.commands.support import cell
+from thermokeeper.client.connection import Refused
 from thermokeeper.errors import ToolError
-from thermokeeper.server.client import VendorClient
-from thermokeeper.server.command_support import cell
-from thermokeeper.server.connection import Refused
 
 NOBODY = "0" * 32
 CALLS = [

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from keeper.services.gadgetkeeper.joining import proof
+from thermokeeper.client.calls import VendorClient
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import registration
-from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
 
 _numbers = itertools.count(1)

@@ -15,12 +15,12 @@ import pytest
 import release_support
 from on_a_port.factory.boards import FakeBoard
 from on_a_port.factory.conftest import Factory
+from thermokeeper.client.calls import VendorClient
 from thermokeeper.demo.workshop import Workshop
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import line as production
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
-from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.simulator.board import Board, Event
 from thermokeeper.simulator.world import World

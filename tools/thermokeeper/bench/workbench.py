@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from thermokeeper import factory_record
+from thermokeeper.client.calls import VendorClient
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.errors import ToolError
 from thermokeeper.image import builder as image_builder
@@ -28,7 +29,6 @@ from thermokeeper.release.builder import ReleaseFile, read_release
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.firmware import Firmware
 from thermokeeper.release.stock import stock_firmware
-from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.world import World

@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from thermokeeper.client.calls import OwnerClient
+from thermokeeper.contract.dms_schemas import DmsDevice, DmsToken
+from thermokeeper.contract.dms_uuid import uuid_of
+from thermokeeper.contract.schemas import Thing
 from thermokeeper.demo.story import SERIAL, THING, Story
 from thermokeeper.demo.telling import Watcher
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.errors import ToolError
 from thermokeeper.image.partitions import table_for
-from thermokeeper.server.client import OwnerClient
-from thermokeeper.server.dms_schemas import DmsDevice, DmsToken
-from thermokeeper.server.dms_uuid import uuid_of
-from thermokeeper.server.schemas import Thing
 from thermokeeper.simulator import nvs
 
 OWNER = "Jane Doe"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from thermokeeper.contract.schemas import Thing
 from thermokeeper.demo.story import SERIAL, THING, Story
 from thermokeeper.demo.telling import Watcher
 from thermokeeper.demo.workshop import PRODUCT
-from thermokeeper.server.schemas import Thing
 
 
 class GadgetKeeperStory(Story):

@@ -18,13 +18,13 @@ from typing import Any, ClassVar
 from rich.console import Console
 from rich.table import Table
 
+from thermokeeper.client.calls import VendorClient
+from thermokeeper.contract.schemas import Thing
 from thermokeeper.demo.telling import Telling, Watcher
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.errors import ToolError
 from thermokeeper.release.stock import stock_firmware
-from thermokeeper.server.client import VendorClient
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.schemas import Thing
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.describe import describe
 from thermokeeper.simulator.proxy import CountingProxy

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import label, serials, stock
 from thermokeeper.factory.journal import Journal
@@ -17,7 +18,6 @@ from thermokeeper.factory.lock import alone
 from thermokeeper.factory.units import Plan, Seed
 from thermokeeper.image.nvs import parse_network
 from thermokeeper.release import authority
-from thermokeeper.server.fields import is_serial_number
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from thermokeeper.client.commands.support import print_json, vendor_call
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import STEPS, Unit
 from thermokeeper.image.partitions import FLASH_SIZES
 from thermokeeper.release.files import PROJECT, write_bytes
-from thermokeeper.server.command_support import print_json, vendor_call
 
 if TYPE_CHECKING:
+    from thermokeeper.client.calls import VendorClient
     from thermokeeper.factory.journal import Journal
-    from thermokeeper.server.client import VendorClient
 
 _PATH = click.Path(path_type=Path)
 _BATCH = click.argument("batch", metavar="BATCH")

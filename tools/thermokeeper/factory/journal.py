@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from thermokeeper.contract.times import format_time, now
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import NEEDS, STEPS, Plan, Seed, Unit
-from thermokeeper.server.times import format_time, now
 
 FILE = "journal.db"
 _PLAIN = ("serial", "secret", "pattern", "number", "token", "wifi")  # columns that are a Seed's fields as they stand

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from keeper.factory import identity
 from keeper.services.gadgetkeeper.joining import proof
 from keeper.services.gecko_dms.joining import record as dms_record
+from thermokeeper.client.calls import VendorClient
+from thermokeeper.client.connection import Refused
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.journal import Journal
 from thermokeeper.factory.units import Plan, Unit
-from thermokeeper.server.client import VendorClient
-from thermokeeper.server.connection import Refused
-from thermokeeper.server.proofs import key_id
+from thermokeeper.server.rules.proofs import key_id
 
 _AT_ONCE = 200
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import Seed
 from thermokeeper.release.files import read_bytes
-from thermokeeper.server.fields import is_serial_number
 
 SECRET_BYTES = 32
 # members of a factory record that aren't a board's own affair

@@ -18,26 +18,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server import (
-    activation_api,
-    device_api,
-    dms_api,
-    errors,
-    messagepack,
-    owner_api,
-    owner_dms_api,
-    vendor_dms_api,
-    vendor_fleet_api,
-    vendor_products_api,
-    vendor_versions_api,
-)
-from thermokeeper.server.body_limit import BodyLimit
-from thermokeeper.server.context import Context, Ctx
-from thermokeeper.server.database import Database
-from thermokeeper.server.firmware import FirmwareStore
-from thermokeeper.server.ratelimit import RateLimiter
-from thermokeeper.server.responses import refusal
+from thermokeeper.server.dms import calls as dms_api
+from thermokeeper.server.gadgetkeeper import activation as activation_api
+from thermokeeper.server.gadgetkeeper import devices as device_api
+from thermokeeper.server.http import errors, messagepack
+from thermokeeper.server.http.body_limit import BodyLimit
+from thermokeeper.server.http.context import Context, Ctx
+from thermokeeper.server.http.responses import refusal
+from thermokeeper.server.owner import dms as owner_dms_api
+from thermokeeper.server.owner import things as owner_api
+from thermokeeper.server.rules.ratelimit import RateLimiter
 from thermokeeper.server.settings import Limits, Settings
+from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.firmware import FirmwareStore
+from thermokeeper.server.vendor import dms as vendor_dms_api
+from thermokeeper.server.vendor import fleet as vendor_fleet_api
+from thermokeeper.server.vendor import products as vendor_products_api
+from thermokeeper.server.vendor import versions as vendor_versions_api
 
 _UPLOAD = re.compile(r"/v1/vendor/versions/[^/]*/firmware\.bin")
 _ASSETS = "/docs/assets"

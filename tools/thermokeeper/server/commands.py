@@ -1,4 +1,4 @@
-"""The command `server`, and with it those of a vendor and an owner, in `GROUPS`.
+"""The command `server`: runs one. Those of a vendor and an owner are in `client.commands`.
 
 Only click is imported at once; the rest when a command runs, so that `--help` answers fast.
 """
@@ -7,12 +7,9 @@ from pathlib import Path
 
 import click
 
+from thermokeeper.client.commands.support import FILE
+from thermokeeper.contract.places import DEFAULT_PORT, default_data
 from thermokeeper.errors import ToolError
-from thermokeeper.server.command_support import DEFAULT_PORT, FILE, default_data
-from thermokeeper.server.dms_commands import dms
-from thermokeeper.server.fleet_commands import owner, thing
-from thermokeeper.server.products_commands import product, serial
-from thermokeeper.server.versions_commands import template, version
 
 
 @click.group()
@@ -77,8 +74,9 @@ def run(
     """
     import uvicorn
 
+    from thermokeeper.contract.tokens import TOKEN_FILE
     from thermokeeper.server.local import configuration, listen, url_of
-    from thermokeeper.server.settings import TOKEN_FILE, Settings, vendor_token
+    from thermokeeper.server.settings import Settings, vendor_token
     from thermokeeper.server.tls import prepare
 
     if names and not tls:
@@ -104,4 +102,4 @@ def run(
     click.echo("stopped")
 
 
-GROUPS = [server, template, version, product, serial, thing, owner, dms]
+GROUPS = [server]

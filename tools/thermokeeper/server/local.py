@@ -10,9 +10,10 @@ from types import TracebackType
 
 import uvicorn
 
+from thermokeeper.contract.tokens import check_token
 from thermokeeper.errors import ToolError
 from thermokeeper.server.app import create_app
-from thermokeeper.server.settings import Settings, check_token, vendor_token
+from thermokeeper.server.settings import Settings, vendor_token
 from thermokeeper.server.tls import TlsFiles, prepare
 
 _TICK_S = 0.1  # as uvicorn has it

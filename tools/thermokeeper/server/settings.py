@@ -4,12 +4,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from thermokeeper.contract.tokens import TOKEN_FILE, read_token
 from thermokeeper.errors import ToolError
-from thermokeeper.server.ratelimit import Rate
+from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.secrets import new_key
-
-TOKEN_FILE = "vendor-token"
-_MIN_TOKEN = 16
 
 
 @dataclass(frozen=True)
@@ -53,18 +51,3 @@ def vendor_token(data_dir: Path, file: Path | None = None) -> tuple[str, bool]:
     except OSError as error:
         raise ToolError(f"the vendor token can't be kept in {path}: {error.strerror}") from None
     return token, True
-
-
-def read_token(path: Path) -> str:
-    """A token from a file, checked."""
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"the token file {path} can't be read: {getattr(error, 'strerror', 'not text')}") from None
-    return check_token(token, str(path))
-
-
-def check_token(token: str, source: str) -> str:
-    if len(token) < _MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise ToolError(f"the token in {source} is no token: it needs at least {_MIN_TOKEN} letters, digits or signs")
-    return token

@@ -18,10 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from thermokeeper.contract.places import CA_FILE, TLS_FOLDER
 from thermokeeper.errors import ToolError
 
-FOLDER = "tls"
-CA_FILE = "ca.pem"
 _CA_DAYS = 3650  # longer than the boards it is given to are meant to live without a new release
 _SERVER_DAYS = 730
 _RENEW_DAYS = 180  # a server that is never restarted for so long has to be
@@ -43,7 +42,7 @@ class TlsFiles:
 def prepare(data_dir: Path, host: str = "", names: Iterable[str] = ()) -> TlsFiles:
     """Make what isn't there yet or no longer good. host: the address listened on; names: further ones of the server."""
     wanted = tuple(dict.fromkeys(_checked(name) for name in (*_ALWAYS, _own_name(), host, *names) if _is_name(name)))
-    folder = data_dir / FOLDER
+    folder = data_dir / TLS_FOLDER
     found = TlsFiles(folder / CA_FILE, folder / "server.pem", folder / "server-key.pem", wanted)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

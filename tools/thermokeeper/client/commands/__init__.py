@@ -1,0 +1,11 @@
+"""The commands of a vendor and an owner: a call each, and its outcome as a table or JSON.
+
+Only click is imported at once; the client when a command runs, so that `--help` answers fast.
+"""
+
+from thermokeeper.client.commands.dms import dms
+from thermokeeper.client.commands.fleet import owner, thing
+from thermokeeper.client.commands.products import product, serial
+from thermokeeper.client.commands.versions import template, version
+
+GROUPS = [template, version, product, serial, thing, owner, dms]

@@ -1,0 +1,157 @@
+"""Commands of a vendor and an owner: things, readings, accounts."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thermokeeper.client.commands.support import cell, owner_call, print_item, print_list, vendor_call, when
+
+if TYPE_CHECKING:
+    from thermokeeper.client.calls import OwnerClient, VendorClient
+
+
+@click.group()
+def thing() -> None:
+    """Things: the devices as the server knows them. A thing is named by its id or its serial number."""
+
+
+@thing.command("list")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def thing_list(client: "VendorClient", limit: int | None, as_json: bool) -> None:
+    """List the things, with what they run and when they were last seen."""
+    columns: dict[str, Any] = {
+        "SERIAL": lambda row: row.serial_number,
+        "NAME": lambda row: row.name,
+        "RUNS": lambda row: row.current_version,
+        "TARGET": lambda row: row.target_version,
+        "LAST SEEN": lambda row: when(row.last_seen),
+        "ID": lambda row: row.id,
+    }
+    print_list(client.things(limit), as_json, columns)
+
+
+@thing.command("show")
+@click.argument("which", metavar="THING")
+@vendor_call
+def thing_show(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Show all that the server knows of THING (an id or a serial number).
+
+    \b
+    Example:
+      thermokeeper thing show THERM00000000000001
+    """
+    found = client.thing(which)
+    lines: dict[str, object] = {
+        "thing": found.name,
+        "id": found.id,
+        "serial": found.serial_number,
+        "product": found.product,
+        "status": found.status,
+        "owner": found.owner,
+        "runs": found.current_version,
+        "confirmed": when(found.version_confirmed),
+        "target": found.target_version,
+        "last seen": when(found.last_seen),
+        "activated": f"{found.activation_count} times, last {cell(when(found.last_activation))}",
+    }
+    for reading in found.readings:
+        lines[reading.event] = f"{reading.value:g} at {when(reading.at)} ({reading.count} readings)"
+    for one in found.properties:
+        lines[f"property {one.name}"] = f"{one.value} (set {when(one.at)})"  # whatever a board calls it
+    print_item(found, as_json, lines)
+
+
+@thing.command("readings")
+@click.argument("which", metavar="THING")
+@click.option("--event", help="Only of this event, such as temperature.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
+@vendor_call
+def thing_readings(client: "VendorClient", which: str, event: str | None, limit: int, as_json: bool) -> None:
+    """List the readings of THING, last arrived first."""
+    _print_readings(client.datapoints(which, event, limit), as_json)
+
+
+def _print_readings(found: Iterable[Any], as_json: bool) -> None:
+    columns: dict[str, Any] = {
+        "AT": lambda row: when(row.at),
+        "EVENT": lambda row: row.event,
+        "VALUE": lambda row: f"{row.value:g}",
+        "ARRIVED": lambda row: when(row.arrived),
+    }
+    print_list(found, as_json, columns)
+
+
+@click.group()
+def owner() -> None:
+    """Owners: accounts that the vendor makes, and what an owner does with one."""
+
+
+@owner.command("create")
+@click.argument("name")
+@vendor_call
+def owner_create(client: "VendorClient", name: str, as_json: bool) -> None:
+    """Create the account NAME and print its token, this once.
+
+    \b
+    Example:
+      thermokeeper owner create "Jane Doe"
+    """
+    made = client.create_owner(name)
+    print_item(made, as_json, {"owner": made.name, "id": made.id, "token": made.token})
+
+
+@owner.command("list")
+@vendor_call
+def owner_list(client: "VendorClient", as_json: bool) -> None:
+    """List the accounts."""
+    columns: dict[str, Any] = {
+        "OWNER": lambda row: row.name,
+        "CREATED": lambda row: when(row.created),
+        "ID": lambda row: row.id,
+    }
+    print_list(client.owners(), as_json, columns)
+
+
+@owner.command("claim")
+@click.argument("number", metavar="SERIAL")
+@click.option("--name", help="For the thing; generated if there is none.")
+@owner_call
+def owner_claim(client: "OwnerClient", number: str, name: str | None, as_json: bool) -> None:
+    """As an owner, claim the device SERIAL; its thing is made even before it first calls.
+
+    \b
+    Example:
+      thermokeeper owner claim THERM00000000000001 --name "Kitchen" --owner-token TOKEN
+    """
+    found = client.claim(number, name)
+    print_item(found, as_json, {"thing": found.name, "id": found.id, "serial": found.serial_number})
+
+
+@owner.command("things")
+@owner_call
+def owner_things(client: "OwnerClient", as_json: bool) -> None:
+    """As an owner, list one's things."""
+
+    def last(row: Any) -> str | None:
+        return ", ".join(f"{reading.event} {reading.value:g}" for reading in row.readings) or None
+
+    columns: dict[str, Any] = {
+        "SERIAL": lambda row: row.serial_number,
+        "NAME": lambda row: row.name,
+        "LAST SEEN": lambda row: when(row.last_seen),
+        "LAST READINGS": last,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.things(), as_json, columns)
+
+
+@owner.command("readings")
+@click.argument("thing_id", metavar="THING")
+@click.option("--event", help="Only of this event, such as temperature.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
+@owner_call
+def owner_readings(client: "OwnerClient", thing_id: str, event: str | None, limit: int, as_json: bool) -> None:
+    """As an owner, list the readings of the thing with the id THING, last arrived first."""
+    _print_readings(client.datapoints(thing_id, event, limit), as_json)

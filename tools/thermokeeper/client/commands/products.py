@@ -1,0 +1,195 @@
+"""Commands of a vendor: products and their serial numbers."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thermokeeper.client.commands.support import cell, print_item, print_json, print_list, vendor_call
+from thermokeeper.errors import ToolError
+
+if TYPE_CHECKING:
+    from thermokeeper.client.calls import VendorClient
+
+
+@click.group()
+def product() -> None:
+    """Products: a name for people, a default template, and serial numbers."""
+
+
+@product.command("create")
+@click.argument("code")
+@click.option("--name", required=True, help="For people; things get names like `NAME 2`.")
+@click.option("--template", "of", required=True, help="Default template, by name or id.")
+@click.option("--proof-required", is_flag=True, help="Devices without a secret can't activate.")
+@vendor_call
+def product_create(client: "VendorClient", code: str, name: str, of: str, proof_required: bool, as_json: bool) -> None:
+    """Create the product CODE.
+
+    \b
+    Example:
+      thermokeeper product create thermometer --name Thermometer --template Thermometer
+    """
+    _show_product(client.create_product(code, name, of, proof_required=proof_required), as_json)
+
+
+@product.command("set")
+@click.argument("code")
+@click.option(
+    "--proof-required/--no-proof-required", required=True, help="Whether devices without a secret can't activate."
+)
+@vendor_call
+def product_set(client: "VendorClient", code: str, proof_required: bool, as_json: bool) -> None:
+    """Change the product CODE. A device with a secret has to prove itself in any case."""
+    _show_product(client.change_product(code, proof_required=proof_required), as_json)
+
+
+def _show_product(found: Any, as_json: bool) -> None:
+    lines = {"product": found.code, "name": found.name, "proof required": found.proof_required, "id": found.id}
+    print_item(found, as_json, lines)
+
+
+@product.command("list")
+@vendor_call
+def product_list(client: "VendorClient", as_json: bool) -> None:
+    """List the products."""
+    names = {} if as_json else {found.id: found.name for found in client.templates()}
+    columns: dict[str, Any] = {
+        "PRODUCT": lambda row: row.code,
+        "NAME": lambda row: row.name,
+        "TEMPLATE": lambda row: names.get(row.default_template),
+        "ID": lambda row: row.id,
+    }
+    print_list(client.products(), as_json, columns)
+
+
+@click.group()
+def serial() -> None:
+    """Serial numbers: which devices there are, what each should run, and which are blocked."""
+
+
+@serial.command("add")
+@click.argument("numbers", nargs=-1, metavar="[SERIAL]...")
+@click.option("--product", "of", required=True, help="Code of the product.")
+@click.option("--from-file", type=click.File(encoding="utf-8"), help="File with one serial number a line (- is stdin).")
+@click.option("--template", help="Template of their own, by name or id.")
+@click.option("--target", metavar="VERSION", help="Target version of their own.")
+@vendor_call
+def serial_add(
+    client: "VendorClient",
+    numbers: tuple[str, ...],
+    of: str,
+    from_file: Any,
+    template: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Add serial numbers to a product: all of them or none.
+
+    \b
+    Example:
+      thermokeeper serial add --product thermometer THERM00000000000001 THERM00000000000002
+    """
+    try:
+        wanted = [*numbers, *(line.strip() for line in from_file or ())]
+    except UnicodeDecodeError:
+        raise ToolError("the file with serial numbers is not text") from None
+    wanted = [number for number in wanted if number]
+    if not wanted:
+        raise ToolError("which? give serial numbers, or --from-file")
+    added = client.add_serials(of, wanted, template, target)
+    if as_json:
+        print_json({"added": added})
+    else:
+        click.echo(f"added {added} serial number{'s' if added != 1 else ''} to {of}")
+
+
+@serial.command("list")
+@click.argument("of", metavar="PRODUCT")
+@click.option("--status", type=click.Choice(["new", "active", "blocked"]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def serial_list(client: "VendorClient", of: str, status: str | None, limit: int | None, as_json: bool) -> None:
+    """List the serial numbers of PRODUCT."""
+    columns: dict[str, Any] = {
+        "SERIAL": lambda row: row.serial_number,
+        "STATUS": lambda row: row.status,
+        "TARGET": lambda row: row.target_version,
+        "THING": lambda row: row.thing,
+    }
+    print_list(client.serials(of, status, limit), as_json, columns)
+
+
+@serial.command("show")
+@click.argument("number", metavar="SERIAL")
+@vendor_call
+def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
+    """Show one serial number."""
+    _show_serial(client.serial(number), as_json)
+
+
+@serial.command("set")
+@click.argument("number", metavar="SERIAL")
+@click.option("--template", help="A template of its own, by name or id.")
+@click.option("--no-template", is_flag=True, help="The product's default template again.")
+@click.option("--target", metavar="VERSION", help="A target version of its own; may be a prototype.")
+@click.option("--no-target", is_flag=True, help="What its template has published again.")
+@click.option("--no-proof", is_flag=True, help="Its device needn't prove itself any more: its secret is lost.")
+@vendor_call
+def serial_set(
+    client: "VendorClient",
+    number: str,
+    template: str | None,
+    no_template: bool,
+    target: str | None,
+    no_target: bool,
+    no_proof: bool,
+    as_json: bool,
+) -> None:
+    """Give a serial number a template or a target version of its own.
+
+    \b
+    Example: one device tries a prototype
+      thermokeeper serial set THERM00000000000001 --target Thermometer/3-test
+    """
+    if (template and no_template) or (target and no_target):
+        raise ToolError("give either a value or the option that takes it away, not both")
+    changes: dict[str, str | None] = {}
+    if template or no_template:
+        changes["template"] = template
+    if target or no_target:
+        changes["target_version"] = target
+    if no_proof:
+        changes["proof_key"] = None
+    if not changes:
+        raise ToolError("nothing to set: see `thermokeeper serial set --help`")
+    _show_serial(client.change_serial(number, **changes), as_json)
+
+
+@serial.command("block")
+@click.argument("number", metavar="SERIAL")
+@vendor_call
+def serial_block(client: "VendorClient", number: str, as_json: bool) -> None:
+    """Block a serial number: its device is refused everything, and can't activate."""
+    _show_serial(client.block(number), as_json)
+
+
+@serial.command("unblock")
+@click.argument("number", metavar="SERIAL")
+@vendor_call
+def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
+    """Unblock a serial number."""
+    _show_serial(client.unblock(number), as_json)
+
+
+def _show_serial(found: Any, as_json: bool) -> None:
+    target = cell(found.target_version)
+    lines: dict[str, object] = {
+        "serial": found.serial_number,
+        "product": found.product,
+        "status": found.status,
+        "template": f"{found.template} ({'its own' if found.own_template else 'the default of its product'})",
+        "target": f"{target} ({'its own' if found.own_target else 'what its template has published'})",
+        "has to prove itself": found.proof_key_id is not None,
+        "thing": found.thing,
+    }
+    print_item(found, as_json, lines)

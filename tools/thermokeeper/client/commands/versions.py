@@ -1,0 +1,192 @@
+"""Commands of a vendor: templates, their versions, and the firmware of those."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from thermokeeper.client.commands.support import print_item, print_list, vendor_call
+from thermokeeper.errors import ToolError
+
+if TYPE_CHECKING:
+    from thermokeeper.client.calls import VendorClient
+
+
+@click.group()
+def template() -> None:
+    """Templates: one for each kind of device; its versions are what such devices can run."""
+
+
+@template.command("create")
+@click.argument("name")
+@click.option("--description", default="", help="For people.")
+@vendor_call
+def template_create(client: "VendorClient", name: str, description: str, as_json: bool) -> None:
+    """Create the template NAME.
+
+    \b
+    Example:
+      thermokeeper template create Thermometer
+    """
+    made = client.create_template(name, description)
+    print_item(made, as_json, {"template": made.name, "id": made.id})
+
+
+@template.command("list")
+@vendor_call
+def template_list(client: "VendorClient", as_json: bool) -> None:
+    """List the templates and what each has published."""
+    columns: dict[str, Any] = {
+        "TEMPLATE": lambda row: row.name,
+        "PUBLISHED": lambda row: row.target_version,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.templates(), as_json, columns)
+
+
+@template.command("withdraw")
+@click.argument("name")
+@vendor_call
+def template_withdraw(client: "VendorClient", name: str, as_json: bool) -> None:
+    """Take back what the template NAME has published: devices are then told that nothing is set."""
+    client.withdraw(name)
+    print_item(client.template(name), as_json, {"template": name, "published": None})
+
+
+@click.group()
+def version() -> None:
+    """Versions of a template, with their firmware. A version is named TEMPLATE/NAME, or by its id."""
+
+
+@version.command("create")
+@click.argument("name")
+@click.option("--template", "of", required=True, help="Template, by name or id.")
+@click.option("--description", default="", help="For people.")
+@click.option("--firmware", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File to upload.")
+@click.option("--publish", "publish_it", is_flag=True, help="Devices of the template should run it from now on.")
+@click.option("--prototype", is_flag=True, help="For chosen serial numbers only; can't be published.")
+@click.option(
+    "--by-thing/--not-by-thing",
+    default=True,
+    show_default=True,
+    help="Whether devices may update to it without asking their owner.",
+)
+@click.option("--update-to", metavar="VERSION", help="What devices that run it are offered.")
+@click.option("--automatic", is_flag=True, help="They may take that without asking their owner.")
+@vendor_call
+def version_create(
+    client: "VendorClient",
+    name: str,
+    of: str,
+    description: str,
+    firmware: Path | None,
+    publish_it: bool,
+    prototype: bool,
+    by_thing: bool,
+    update_to: str | None,
+    automatic: bool,
+    as_json: bool,
+) -> None:
+    """Create the version NAME of a template.
+
+    \b
+    Example: make, upload and publish version 2
+      thermokeeper version create --template Thermometer --firmware thermometer-2.0.0.tkr --publish 2
+    """
+    if publish_it and firmware is None:
+        raise ToolError("--publish needs --firmware: without firmware there is nothing to run")
+    if publish_it and prototype:
+        raise ToolError("a prototype can't be published: drop one of --prototype and --publish")
+    made = client.create_version(
+        of,
+        name,
+        description,
+        prototype=prototype,
+        update_performed_by_thing=by_thing,
+        update_to_version=update_to,
+        update_automatic=automatic,
+    )
+    if firmware is not None:
+        try:
+            made = client.upload_firmware(made.id, firmware)
+        except ToolError:
+            client.delete_version(made.id)  # otherwise its name would be taken by a version without firmware
+            raise
+    if publish_it:
+        client.publish(made.id)
+        made = client.version(made.id)
+    _show_version(made, as_json)
+
+
+@version.command("list")
+@click.argument("of", metavar="TEMPLATE")
+@vendor_call
+def version_list(client: "VendorClient", of: str, as_json: bool) -> None:
+    """List the versions of TEMPLATE, oldest first."""
+    columns: dict[str, Any] = {
+        "VERSION": lambda row: row.name,
+        "PUBLISHED": lambda row: row.published,
+        "PROTOTYPE": lambda row: row.prototype,
+        "RELEASE": lambda row: row.release_version,
+        "BYTES": lambda row: row.firmware_size,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.versions(of), as_json, columns)
+
+
+@version.command("show")
+@click.argument("which", metavar="VERSION")
+@vendor_call
+def version_show(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Show VERSION, such as Thermometer/2."""
+    _show_version(client.version(which), as_json)
+
+
+@version.command("upload")
+@click.argument("which", metavar="VERSION")
+@click.argument("firmware", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@vendor_call
+def version_upload(client: "VendorClient", which: str, firmware: Path, as_json: bool) -> None:
+    """Upload the file FIRMWARE for VERSION. A version's firmware never changes: for another, make a new version."""
+    _show_version(client.upload_firmware(which, firmware), as_json)
+
+
+@version.command("publish")
+@click.argument("which", metavar="VERSION")
+@vendor_call
+def version_publish(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Publish VERSION: the devices of its template should run it.
+
+    \b
+    Example:
+      thermokeeper version publish Thermometer/2
+    """
+    client.publish(which)
+    _show_version(client.version(which), as_json)
+
+
+@version.command("delete")
+@click.argument("which", metavar="VERSION")
+@vendor_call
+def version_delete(client: "VendorClient", which: str, as_json: bool) -> None:
+    """Delete VERSION and its firmware; refused while it is published, targeted or run by a thing."""
+    found = client.version(which)
+    client.delete_version(found.id)
+    print_item(found, as_json, {"deleted": found.name, "id": found.id})
+
+
+def _show_version(found: Any, as_json: bool) -> None:
+    lines: dict[str, object] = {
+        "version": found.name,
+        "id": found.id,
+        "published": found.published,
+        "prototype": found.prototype,
+        "firmware": f"{found.firmware_size} bytes" if found.firmware_size is not None else None,
+        "sha256": found.firmware_sha256,
+        "release": f"{found.release_version}, digest {found.release}" if found.release else None,
+        "by thing": found.update_performed_by_thing,
+        "update to": found.update_to_version,
+        "automatic": found.update_automatic,
+        "description": found.description,
+    }
+    print_item(found, as_json, lines)

@@ -1,0 +1,136 @@
+"""A connection to the server: opened with a token, its certificate checked, refusals and pages understood.
+
+Whatever goes wrong is a ToolError with one line; a refusal of the server is a `Refused`, with its status and code.
+"""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import is_word
+from thermokeeper.errors import ToolError
+
+_TIMEOUT = httpx.Timeout(30, connect=5)
+_PAGE = 1000
+
+Answer = TypeVar("Answer")
+Request = TypeVar("Request", bound=BaseModel)
+
+
+class Refused(ToolError):
+    """The server refused: `status` is the HTTP status, `code` its own word."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"the server refuses: {message} ({status} {code})")
+        self.status = status
+        self.code = code
+
+
+class Connection:
+    def __init__(self, url: str, header: str, token: str, ca: Path | None) -> None:
+        try:
+            # redirects aren't followed
+            verify = _trusted(url, ca)
+            self._http = httpx.Client(base_url=url, headers={header: token}, timeout=_TIMEOUT, verify=verify)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise ToolError(f"the server's address or the token is not one: {error}") from None
+        self.url = url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _call(self, kind: type[Answer] | Any, method: str, path: str, body: object = None, **options: Any) -> Answer:
+        """The answer as `kind`; None for 204. A pydantic model as body goes as JSON, without what wasn't set."""
+        if isinstance(body, BaseModel):
+            options["json"] = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+            raise ToolError(f"{self.url} is no server's address; it looks like http://127.0.0.1:8210") from None
+        except httpx.TimeoutException:
+            raise ToolError(f"the server at {self.url} does not answer in time") from None
+        except httpx.TransportError as error:
+            if (fault := _certificate_fault(error)) is not None:
+                raise ToolError(f"the server at {self.url} isn't trusted ({fault}); give its CA with --ca") from None
+            reason = str(error) or type(error).__name__
+            hint = "start one with `thermokeeper server run`, or name it with --server"
+            raise ToolError(f"no server at {self.url} ({reason}); {hint}") from None
+        if response.is_success:
+            try:
+                return TypeAdapter(kind).validate_json(response.content or b"null")
+            except ValidationError:
+                raise ToolError(f"what answers at {self.url} is not a Thermokeeper server of this version") from None
+        try:
+            refusal = schemas.ErrorBody.model_validate_json(response.content).error
+        except ValidationError:
+            raise ToolError(
+                f"what answers at {self.url} is not a Thermokeeper server ({response.status_code})"
+            ) from None
+        raise Refused(response.status_code, refusal.code, refusal.message)
+
+    def _pages(self, kind: type[BaseModel], path: str, limit: int | None, **query: str | None) -> Iterator[Any]:
+        """The items of all pages, up to `limit`."""
+        params: dict[str, Any] = {name: value for name, value in query.items() if value is not None}
+        left = limit
+        while left is None or left > 0:
+            params["limit"] = _PAGE if left is None else min(left, _PAGE)
+            page: schemas.Page[Any] = self._call(schemas.Page[kind], "GET", path, params=params)  # type: ignore[valid-type]
+            yield from page.items
+            left = None if left is None else left - len(page.items)
+            if page.next is None:
+                return
+            params["after"] = page.next
+
+
+def _trusted(url: str, ca: Path | None) -> ssl.SSLContext | bool:
+    """What httpx is to verify with. Plain http needs no certificates, and loading them takes longer than a call."""
+    if url.lower().startswith("http://"):
+        return False
+    if ca is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise ToolError(f"{ca} isn't the certificate of a CA in PEM form") from None
+    except OSError as error:
+        raise ToolError(f"{ca} can't be read: {error.strerror}") from None
+
+
+def _certificate_fault(error: BaseException | None) -> str | None:
+    """Why the server's certificate was refused, if that is what went wrong."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or "its certificate is refused"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def request(kind: type[Request], **members: Any) -> Request:
+    """A checked request; what is wrong with it is known before anything is sent."""
+    try:
+        return kind(**members)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = " ".join(str(part) for part in fault["loc"])
+        raise ToolError(f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
+
+
+def segment(text: str) -> str:
+    """One segment of a path, from what a person gave."""
+    if not is_word(text):
+        raise ToolError(f"{text!r} has characters that it can't have, or too many")
+    return text

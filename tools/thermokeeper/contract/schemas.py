@@ -1,0 +1,317 @@
+"""The JSON of every call, as types; the server, the client and the page at /docs share them."""
+
+from typing import Annotated, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from thermokeeper.contract.fields import (
+    Code,
+    Description,
+    Id,
+    Name,
+    ProductName,
+    ProofHex,
+    Scalar,
+    SerialNumber,
+    Time,
+    VersionName,
+)
+
+
+class Message(BaseModel):
+    """camelCase on the wire, snake_case here."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class VendorRequest(Message):
+    """Members that aren't known are refused: a typing error must not pass in silence."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class ErrorDetail(BaseModel):
+    code: str = Field(examples=["not_found"])
+    message: str = Field(examples=["there is no such thing"])
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+class ChallengeRequest(Message):
+    serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+
+
+class Challenge(Message):
+    nonce: Annotated[Id, Field(description="for this serial number and one activation; good for 60 seconds")]
+
+
+class ActivationRequest(ChallengeRequest):
+    """`nonce` and `proof` are there together, or neither is."""
+
+    nonce: Id | None = Field(default=None, description="from `challenge.json`")
+    proof: ProofHex | None = Field(
+        default=None,
+        description="HMAC-SHA256, in hex, of `activate\\n{nonce}\\n{serialNumber}`; its key is the HMAC-SHA256 of "
+        "`thermokeeper activation key 1` with the secret of the factory record",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.nonce is None) != (self.proof is None):
+            raise ValueError("nonce and proof go together")
+        return self
+
+
+class Activation(Message):
+    api_key: Id
+    thing_id: Id
+
+
+class VersionSummary(BaseModel):
+    """`release` and `release_version` are there when the firmware is a release file."""
+
+    id: Id
+    name: str
+    description: str
+    release: str | None = Field(default=None, description="release digest: SHA-256 of the release header, hex")
+    release_version: str | None = Field(default=None, description="version that the release's manifest names")
+
+
+class AvailableVersion(VersionSummary):
+    automatic: bool = Field(description="the device may update to it without asking its owner")
+
+
+class SwitchRequest(BaseModel):
+    id: Annotated[str, Field(max_length=64)]
+
+
+class ThingUpdate(Message):
+    name: Name
+
+
+class ThingSummary(Message):
+    id: Id
+    name: str
+    serial_number: SerialNumber
+    product: Code
+    created: Time
+
+
+class DatapointIn(BaseModel):
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, examples=[21.5])]
+    at: Time | None = Field(default=None, description="when it was measured; without it, the time of arrival")
+
+
+class PropertyIn(BaseModel):
+    value: Scalar
+
+
+class PropertyOut(BaseModel):
+    value: Scalar
+    at: Time = Field(description="when it was set")
+
+
+class FirmwareText(BaseModel):
+    firmware: str = Field(description="base64 of the whole firmware, without line breaks")
+
+
+# -- vendors -----------------------------------------------------------------------------------------------------------
+
+Item = TypeVar("Item")
+
+
+class Page(BaseModel, Generic[Item]):
+    """`next`: what to give as `after` for the following page; null at the end."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class TemplateRequest(VendorRequest):
+    name: Name
+    description: Description = ""
+
+
+class Template(Message):
+    id: Id
+    name: str
+    description: str
+    target_version: VersionSummary | None = Field(description="what is published for the field")
+    created: Time
+
+
+class VersionRequest(VendorRequest):
+    name: VersionName
+    description: Description = ""
+    prototype: bool = Field(default=False, description="for chosen serials only: can't be published")
+    update_performed_by_thing: bool = Field(
+        default=True, description="a device may update to this version without asking its owner"
+    )
+    update_to_version: Id | None = Field(default=None, description="what devices that run this version are offered")
+    update_automatic: bool = Field(default=False, description="they may take `updateToVersion` without asking")
+
+
+class VersionChange(VendorRequest):
+    """A member that is left out stays as it is; a null `updateToVersion` removes it."""
+
+    description: Description | None = None
+    update_performed_by_thing: bool | None = None
+    update_to_version: Id | None = None
+    update_automatic: bool | None = None
+
+
+class Version(Message):
+    id: Id
+    template: Id
+    name: str
+    description: str
+    prototype: bool
+    update_performed_by_thing: bool
+    update_to_version: Id | None
+    update_automatic: bool
+    published: bool
+    created: Time
+    firmware_size: int | None = Field(description="bytes; null until it is uploaded")
+    firmware_sha256: str | None
+    release: str | None
+    release_version: str | None
+
+
+_PROOF_REQUIRED = "a serial number without a `proofKey` can't activate; one with it always has to prove itself"
+_PROOF_KEY = "made of the secret in the device's factory record; with it the device has to prove itself at activation"
+
+
+class ProductRequest(VendorRequest):
+    code: Code
+    name: ProductName
+    default_template: Id
+    proof_required: bool = Field(default=False, description=_PROOF_REQUIRED)
+
+
+class ProductChange(VendorRequest):
+    """A member that is left out stays as it is."""
+
+    proof_required: bool | None = Field(default=None, description=_PROOF_REQUIRED)
+
+
+class Product(Message):
+    id: Id
+    code: Code
+    name: str
+    default_template: Id
+    proof_required: bool
+    created: Time
+
+
+class SerialRequest(VendorRequest):
+    serial_number: SerialNumber
+    proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+    template: Id | None = Field(default=None, description="instead of the product's default template")
+    target_version: Id | None = Field(default=None, description="instead of what its template has published")
+
+
+class SerialBatch(VendorRequest):
+    serials: Annotated[list[SerialRequest], Field(min_length=1)]
+
+
+class SerialChange(VendorRequest):
+    """A member that is left out stays as it is; null removes it."""
+
+    template: Id | None = None
+    target_version: Id | None = None
+    proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+
+
+SerialStatus = Literal["new", "active", "blocked"]
+
+
+class Serial(Message):
+    serial_number: SerialNumber
+    product: Code
+    status: SerialStatus
+    template: Id = Field(description="its own, or else the product's default")
+    own_template: bool
+    target_version: VersionSummary | None = Field(description="what its device should run")
+    own_target: bool
+    proof_key_id: Id | None = Field(description="shows which `proofKey` it has, without telling it; null: none")
+    thing: Id | None
+    created: Time
+
+
+class Added(BaseModel):
+    added: int
+
+
+class LastReading(BaseModel):
+    event: str
+    value: float
+    at: Time
+    count: int = Field(description="how many datapoints of this event there are")
+
+
+class Property(PropertyOut):
+    name: str
+
+
+class Thing(Message):
+    id: Id
+    name: str
+    serial_number: SerialNumber
+    product: Code
+    status: SerialStatus
+    owner: str | None
+    current_version: VersionSummary | None
+    version_confirmed: Time | None
+    target_version: VersionSummary | None
+    created: Time
+    last_seen: Time | None
+    last_activation: Time | None
+    activation_count: int
+    readings: list[LastReading]
+    properties: list[Property] = Field(description="what it set, by name; `updateFailure` after a rollback")
+
+
+class Datapoint(BaseModel):
+    event: str
+    value: float
+    at: Time
+    arrived: Time
+
+
+class OwnerRequest(VendorRequest):
+    name: Name
+
+
+class Owner(Message):
+    id: Id
+    name: str
+    created: Time
+
+
+class NewOwner(Owner):
+    token: str = Field(description="shown this once; only its hash is kept")
+
+
+# -- owners ------------------------------------------------------------------------------------------------------------
+
+
+class ClaimRequest(VendorRequest):
+    serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+    name: Name | None = Field(default=None, description="for the thing; without it one is generated")
+
+
+class OwnedThing(Message):
+    id: Id
+    name: str
+    serial_number: SerialNumber
+    product: Code
+    current_version: VersionSummary | None
+    target_version: VersionSummary | None
+    last_seen: Time | None
+    readings: list[LastReading]

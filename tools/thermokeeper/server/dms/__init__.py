@@ -1,0 +1,1 @@
+"""Gecko OS DMS's calls, of devices with a token, in MessagePack."""

@@ -1,0 +1,1 @@
+"""GadgetKeeper's calls, of devices with a key."""

@@ -1,0 +1,104 @@
+"""Activation, without a key: a nonce for a device that has a secret, its proof, and a thing with a new key."""
+
+import logging
+
+from fastapi import APIRouter, Response
+
+from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import is_serial_number
+from thermokeeper.contract.times import now
+from thermokeeper.server.http.context import ClientAddress, Context, Ctx, limited
+from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusal
+from thermokeeper.server.refusals import ApiError, blocked, not_found, too_many_tries
+from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.proofs import is_right
+from thermokeeper.server.rules.rows import serial_row
+from thermokeeper.server.secrets import hashed, new_key
+from thermokeeper.server.storage.dms_models import DmsDevice
+from thermokeeper.server.storage.models import Serial
+
+log = logging.getLogger("thermokeeper.server")
+
+router = APIRouter(prefix="/v1/provision", tags=["devices"])
+
+
+@router.post(
+    "/challenge.json",
+    summary="Challenge: a nonce for the activation of a device that has a secret",
+    response_model=schemas.Challenge,
+    responses={400: refusal("malformed request"), **TOO_MANY_TRIES},
+)
+def challenge(ctx: Ctx, client: ClientAddress, response: Response, body: schemas.ChallengeRequest) -> schemas.Challenge:
+    """No key is needed, and the answer doesn't tell whether there is such a serial number."""
+    with limited(ctx, client, _proving(client, body.serial_number)):
+        nonce = ctx.nonces.give(body.serial_number)
+    response.headers["Cache-Control"] = "no-store"
+    return schemas.Challenge(nonce=nonce)
+
+
+@router.post(
+    "/activate.json",
+    summary="Activate: a serial number gets its thing and a new key",
+    response_model=schemas.Activation,
+    responses={
+        400: refusal("malformed request"),
+        403: refusal("blocked, or the proof is missing or wrong, or a device's of the DMS"),
+        404: refusal("no such serial number"),
+        **TOO_MANY_TRIES,
+    },
+)
+def activate(
+    ctx: Ctx, client: ClientAddress, response: Response, body: schemas.ActivationRequest
+) -> schemas.Activation:
+    """No key is needed. Every activation makes a new key and drops the old one, so that a thing has one key at most.
+
+    A serial number without a thing gets one, with a generated name such as "Thermometer 2"; a thing that is there
+    already stays as it is. A serial number that has a key for proofs needs `nonce` and `proof`; others don't, unless
+    their product demands it.
+    """
+    number = body.serial_number
+    tries = _proving(client, number) if body.proof else number
+    with limited(ctx, client, tries), ctx.database.writing() as session:
+        if not is_serial_number(number):
+            raise not_found("serial number")
+        serial = serial_row(session, number)
+        if serial.blocked:
+            raise blocked()
+        if session.get(DmsDevice, number) is not None:
+            # its uuid is no secret: without this, whoever knows it would get a key to its thing
+            raise ApiError(403, "other_service", "this device is provisioned with a token, at /dms/v1/provision")
+        _check_proof(ctx, serial, body)
+        thing = serial.thing or registry.new_thing(session, serial)
+        key = new_key()
+        thing.key_hash = hashed(key)
+        thing.last_activation_at = thing.last_seen_at = now()
+        thing.activation_count += 1
+        thing_id = thing.id
+    log.info("serial %s activated as thing %s", number, thing_id)
+    response.headers["Cache-Control"] = "no-store"
+    return schemas.Activation(api_key=key, thing_id=thing_id)
+
+
+def _proving(client: str, number: str) -> str:
+    """Whose tries are counted, where a proof is given: else who knows a serial number could use up its device's."""
+    return f"{client} {number}"
+
+
+def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest) -> None:
+    """ApiError 403 unless the device of this serial number has proved itself, or needn't."""
+    if serial.proof_key is None:
+        if serial.product.proof_required:
+            message = "devices of this product have to prove themselves, and of this one the server has no key"
+            raise ApiError(403, "proof_required", message)
+        if body.proof is not None:  # tells nothing here, and mustn't open another way to try
+            if wait_s := ctx.by_serial.take(serial.number):
+                raise too_many_tries(wait_s)
+            ctx.by_serial.succeeded(serial.number)
+        return
+    if body.nonce is None or body.proof is None:
+        message = "this device has to prove itself: ask for a nonce at /v1/provision/challenge.json"
+        raise ApiError(403, "proof_required", message)
+    fresh = ctx.nonces.take(body.nonce, serial.number)
+    if not is_right(body.proof, serial.proof_key, serial.number, body.nonce) or not fresh:
+        log.warning("serial %s: wrong proof at activation", serial.number)
+        raise ApiError(403, "proof_wrong", "the proof isn't right, or its nonce is used or too old")

@@ -1,0 +1,121 @@
+"""What every call works with, and who is calling."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader
+from sqlalchemy import select
+
+from thermokeeper.contract.times import now
+from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
+from thermokeeper.server.rules.proofs import Nonces
+from thermokeeper.server.rules.ratelimit import RateLimiter
+from thermokeeper.server.secrets import hashed, matches
+from thermokeeper.server.settings import Settings
+from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.firmware import FirmwareStore
+from thermokeeper.server.storage.models import Owner, Thing
+
+SEEN_STEP_S = 5  # last_seen_at is written no more often: a poll should not cost a write
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    database: Database
+    firmware: FirmwareStore
+    by_serial: RateLimiter
+    by_client: RateLimiter
+    nonces: Nonces = field(default_factory=Nonces)
+
+
+def context(request: Request) -> Context:
+    found = request.app.state.context
+    assert isinstance(found, Context)
+    return found
+
+
+Ctx = Annotated[Context, Depends(context)]
+
+
+def client_address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+ClientAddress = Annotated[str, Depends(client_address)]
+
+_device_header = APIKeyHeader(
+    name="X-ApiKey", scheme_name="device", description="apiKey of the last activation", auto_error=False
+)
+_vendor_header = APIKeyHeader(
+    name="X-VendorToken", scheme_name="vendor", description="shown at the server's first start", auto_error=False
+)
+_owner_header = APIKeyHeader(
+    name="X-OwnerToken", scheme_name="owner", description="token of an owner account", auto_error=False
+)
+
+
+def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)]) -> str:
+    """Id of the thing whose key this is. 401; 403 once its serial is blocked."""
+    with ctx.database.reading() as session:
+        thing = session.scalar(select(Thing).where(Thing.key_hash == hashed(key))) if key else None
+        if key is None or thing is None or thing.key_hash is None or not matches(key, thing.key_hash):
+            raise unauthorized("X-ApiKey")
+        if thing.serial.blocked:
+            raise blocked()
+        thing_id, seen = thing.id, thing.last_seen_at
+    moment = now()
+    if seen is None or abs((moment - seen).total_seconds()) >= SEEN_STEP_S:
+        with ctx.database.writing() as session:
+            written = session.get(Thing, thing_id)
+            if written is not None:
+                written.last_seen_at = moment
+    return thing_id
+
+
+CallingThing = Annotated[str, Depends(device)]
+
+
+def own_thing(ctx: Ctx, thing_id: str, caller: CallingThing) -> str:
+    """The thing in the path, which has to be the caller's: 404 if there is none, 403 if it is another's."""
+    if thing_id != caller:
+        with ctx.database.reading() as session:
+            if not thing_id.isalnum() or session.get(Thing, thing_id) is None:
+                raise ApiError(404, "no_such_thing", "there is no such thing")
+        raise ApiError(403, "wrong_thing", "this key is for another thing")
+    return thing_id
+
+
+OwnThing = Annotated[str, Depends(own_thing)]
+
+
+def vendor(ctx: Ctx, token: Annotated[str | None, Security(_vendor_header)]) -> None:
+    if token is None or not matches(token, hashed(ctx.settings.vendor_token)):
+        raise unauthorized("X-VendorToken")
+
+
+def owner(ctx: Ctx, token: Annotated[str | None, Security(_owner_header)]) -> str:
+    """Id of the owner whose token this is."""
+    with ctx.database.reading() as session:
+        found = session.scalar(select(Owner).where(Owner.token_hash == hashed(token))) if token else None
+        if token is None or found is None or not matches(token, found.token_hash):
+            raise unauthorized("X-OwnerToken")
+        return found.id
+
+
+CallingOwner = Annotated[str, Depends(owner)]
+
+
+@contextmanager
+def limited(ctx: Context, client: str, number: str) -> Iterator[None]:
+    """A try at a serial number: 429 when there were too many; it counts less when it ends without an error."""
+    names = [(ctx.by_client, client), (ctx.by_serial, number)]
+    for limiter, name in names:
+        if wait_s := limiter.take(name):
+            raise too_many_tries(wait_s)
+    yield
+    for limiter, name in names:
+        limiter.succeeded(name)

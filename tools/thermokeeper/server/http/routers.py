@@ -1,0 +1,25 @@
+"""The routers of the vendor's and the owner's calls: whose token these need, and how their refusals are described."""
+
+from fastapi import APIRouter, Depends
+
+from thermokeeper.server.http.context import vendor
+from thermokeeper.server.http.responses import Responses, refusal
+
+BAD: Responses = {400: refusal("malformed request")}
+MISSING: Responses = {404: refusal("no such template, version, product, serial number or thing")}
+CLASH: Responses = {409: refusal("there is one already, or it is in use")}
+
+
+def vendor_router() -> APIRouter:
+    """A router whose calls need the vendor's token."""
+    return APIRouter(
+        prefix="/v1/vendor",
+        tags=["vendors"],
+        dependencies=[Depends(vendor)],
+        responses={401: refusal("vendor token missing or wrong")},
+    )
+
+
+def owner_router() -> APIRouter:
+    """A router for calls that ask for an owner's token, as `CallingOwner`: they need to know whose it is."""
+    return APIRouter(prefix="/v1/owner", tags=["owners"], responses={401: refusal("owner token missing or wrong")})

@@ -1,0 +1,115 @@
+"""A thing: what devices of either protocol do to it, and the readings of it that vendor and owner list."""
+
+import logging
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import Path
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import is_word
+from thermokeeper.contract.schemas import Page
+from thermokeeper.contract.times import now
+from thermokeeper.server.http.context import Context
+from thermokeeper.server.http.pages import page_of, row_number
+from thermokeeper.server.refusals import ApiError, conflict
+from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.rows import thing_row
+from thermokeeper.server.storage.models import Datapoint, PropertyValue, Reading, Thing, Version
+
+log = logging.getLogger("thermokeeper.server")
+
+Word = Annotated[str, Path(description="letters, digits, `_`, `-`, `.`; up to 64", examples=["temperature"])]
+
+
+def check_word(word: str, what: str) -> None:
+    if not is_word(word):
+        raise ApiError(400, "bad_request", f"the name of the {what} is not allowed: letters, digits, _ - . up to 64")
+
+
+def confirm_version(thing: Thing, version: Version) -> Version:
+    """The locked thing runs this version. ApiError 409 if it isn't one of its template."""
+    if thing.current_version_id != version.id:
+        if version.template_id != registry.template_of(thing.serial).id:
+            raise conflict("wrong_template", "this is not a version of the thing's template")
+        thing.current_version = version
+        thing.version_confirmed_at = now()
+        log.info("thing %s confirms version %s (%s)", thing.id, version.name, version.id)
+    return version
+
+
+def store_property(ctx: Context, thing_id: str, name: str, text: str) -> None:
+    """Set a property to a value that is JSON already."""
+    with ctx.database.writing() as session:
+        thing_row(session, thing_id)
+        row = session.get(PropertyValue, (thing_id, name))
+        if row is None:
+            row = PropertyValue(thing_id=thing_id, name=name)
+            session.add(row)
+        row.value, row.changed_at = text, now()
+
+
+# -- readings ----------------------------------------------------------------------------------------------------------
+
+
+def take_points(ctx: Context, thing_id: str, event: str, points: list[schemas.DatapointIn]) -> None:
+    """ApiError 400 or 413; otherwise each point is there once, however often it came."""
+    check_word(event, "event")
+    limit = ctx.settings.limits.points_per_call
+    if len(points) > limit:
+        raise ApiError(413, "too_large", f"at most {limit} datapoints in one call")
+    with ctx.database.writing() as session:
+        thing = thing_row(session, thing_id)  # locks: the same points may arrive twice at once
+        _store_points(session, thing.id, event, points)
+
+
+def _store_points(session: Session, thing_id: str, event: str, points: Iterable[schemas.DatapointIn]) -> None:
+    arrived = now()
+    sent = [point.at for point in points if point.at is not None]
+    same = select(Datapoint.sent_at, Datapoint.value).where(
+        Datapoint.thing_id == thing_id, Datapoint.event == event, Datapoint.sent_at.in_(sent)
+    )
+    known = {(row.sent_at, row.value) for row in session.execute(same)} if sent else set()
+    rows: list[dict[str, Any]] = []
+    for point in points:
+        if point.at is not None:
+            if (point.at, point.value) in known:
+                continue
+            known.add((point.at, point.value))
+        rows.append(
+            {
+                "thing_id": thing_id,
+                "event": event,
+                "value": point.value,
+                "at": point.at or arrived,
+                "sent_at": point.at,
+                "arrived_at": arrived,
+            }
+        )
+    if not rows:
+        return
+    session.execute(insert(Datapoint), rows)
+    last = max(reversed(rows), key=lambda row: row["at"])
+    reading = session.get(Reading, (thing_id, event))
+    if reading is None:
+        reading = Reading(thing_id=thing_id, event=event, value=last["value"], at=last["at"], count=0)
+        session.add(reading)
+    elif last["at"] >= reading.at:
+        reading.value, reading.at = last["value"], last["at"]
+    reading.count += len(rows)
+
+
+def datapoints_page(
+    session: Session, thing: Thing, event: str | None, after: str | None, limit: int
+) -> Page[schemas.Datapoint]:
+    """Last arrived first."""
+    rows = select(Datapoint).where(Datapoint.thing_id == thing.id).order_by(Datapoint.id.desc())
+    if event is not None:
+        rows = rows.where(Datapoint.event == event)
+    if after is not None:
+        rows = rows.where(Datapoint.id < row_number(after))
+    found, following = page_of(session, rows, limit, lambda row: str(row.id))
+    items = [schemas.Datapoint(event=row.event, value=row.value, at=row.at, arrived=row.arrived_at) for row in found]
+    return Page(items=items, next=following)

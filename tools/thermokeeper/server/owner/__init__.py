@@ -1,0 +1,1 @@
+"""The owner's calls: claims, things and what they measured."""

@@ -1,0 +1,83 @@
+"""Calls of owners: claim a device that provisions itself, see one's devices and what they may be activated to."""
+
+from fastapi import Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from thermokeeper.contract import dms_schemas
+from thermokeeper.contract.schemas import Page
+from thermokeeper.server.http.context import CallingOwner, Ctx, limited
+from thermokeeper.server.http.pages import After, Limit, page_of
+from thermokeeper.server.http.responses import document, refusal
+from thermokeeper.server.http.routers import BAD, owner_router
+from thermokeeper.server.rules import dms_standing
+from thermokeeper.server.rules.dms_provisioning import device_row
+from thermokeeper.server.rules.rows import clean, existing
+from thermokeeper.server.storage.dms_models import DmsDevice
+from thermokeeper.server.storage.models import Owner
+
+router = owner_router()
+
+
+@router.post(
+    "/dms/claims.json",
+    summary="Claim a device that provisions itself by its uuid",
+    status_code=201,
+    response_model=dms_schemas.OwnedDmsDevice,
+    responses={
+        200: document(dms_schemas.OwnedDmsDevice, "it was this owner's already"),
+        400: refusal("malformed request"),
+        403: refusal("the device is blocked"),
+        404: refusal("no such device: it has not called yet, and has no token of its own"),
+        409: refusal("another owner has claimed it"),
+        429: refusal("too many tries"),
+    },
+)
+def claim_device(
+    ctx: Ctx, response: Response, owner_id: CallingOwner, body: dms_schemas.DmsClaimRequest
+) -> dms_schemas.OwnedDmsDevice:
+    """It can then be activated to the products that the owner has access to."""
+    with limited(ctx, f"owner {owner_id}", body.uuid), ctx.database.writing() as session:
+        device = existing(device_row(session, clean(body.uuid) or ""), "device")
+        owner = session.get(Owner, owner_id)
+        assert owner is not None
+        if not dms_standing.claim(session, device, owner):
+            response.status_code = 200
+        session.flush()
+        return _json(session, device)
+
+
+@router.get(
+    "/dms/devices.json",
+    summary="List one's devices that provision themselves, by uuid",
+    response_model=Page[dms_schemas.OwnedDmsDevice],
+    responses=BAD,
+)
+def list_own_devices(
+    ctx: Ctx, owner_id: CallingOwner, after: After = None, limit: Limit = 100
+) -> Page[dms_schemas.OwnedDmsDevice]:
+    with ctx.database.reading() as session:
+        rows = select(DmsDevice).where(DmsDevice.owner_id == owner_id, DmsDevice.uuid > (clean(after) or ""))
+        found, following = page_of(session, rows.order_by(DmsDevice.uuid), limit, lambda row: row.uuid)
+        return Page(items=[_json(session, row) for row in found], next=following)
+
+
+@router.get(
+    "/products.json",
+    summary="List the products that one has access to",
+    response_model=list[dms_schemas.ProductAccess],
+)
+def list_own_products(ctx: Ctx, owner_id: CallingOwner) -> list[dms_schemas.ProductAccess]:
+    with ctx.database.reading() as session:
+        return dms_standing.access_of(session, owner_id)
+
+
+def _json(session: Session, row: DmsDevice) -> dms_schemas.OwnedDmsDevice:
+    thing = dms_standing.thing_of(row)
+    return dms_schemas.OwnedDmsDevice(
+        uuid=row.uuid,
+        state=dms_standing.state_of(session, row),
+        product=row.serial.product.code if row.serial is not None else None,
+        thing=thing.id if thing is not None else None,
+        last_seen=row.last_seen_at,
+    )

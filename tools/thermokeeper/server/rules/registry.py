@@ -1,0 +1,95 @@
+"""The rules: which template and version a serial has, how things come to be, what rows look like as JSON."""
+
+import json
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from thermokeeper.contract import schemas
+from thermokeeper.server.storage.models import Product, Serial, Template, Thing, Version
+
+
+def template_of(serial: Serial) -> Template:
+    """The serial's own template, or else its product's."""
+    return serial.own_template or serial.product.default_template
+
+
+def target_of(serial: Serial) -> Version | None:
+    """What its device should run: the serial's own target, or else what its template has published."""
+    return serial.own_target or template_of(serial).target
+
+
+def status_of(serial: Serial) -> schemas.SerialStatus:
+    if serial.blocked:
+        return "blocked"
+    return "active" if serial.thing is not None and serial.thing.activation_count else "new"
+
+
+def available_to(thing: Thing) -> list[tuple[Version, bool]]:
+    """The updates there are for what `thing` runs, and whether it may take each without asking its owner.
+
+    First the version that its current one leads to, then its target; never the one that it runs.
+    """
+    current, target = thing.current_version, target_of(thing.serial)
+    found: dict[str, tuple[Version, bool]] = {}
+    step = current.update_to if current is not None else None
+    if current is not None and step is not None and step.firmware_size is not None:
+        found[step.id] = (step, current.update_automatic)
+    if target is not None:
+        already = found.get(target.id, (target, False))[1]
+        found[target.id] = (target, already or target.update_by_thing)
+    if current is not None:
+        found.pop(current.id, None)
+    return list(found.values())
+
+
+def may_download(thing: Thing, version: Version) -> bool:
+    """A device gets the versions of its template; a prototype only when it is meant for it."""
+    if version.template_id != template_of(thing.serial).id:
+        return False
+    target = target_of(thing.serial)
+    meant = {thing.current_version_id, target.id if target is not None else None}
+    return not version.prototype or version.id in meant
+
+
+def new_thing(session: Session, serial: Serial, name: str | None = None) -> Thing:
+    """A thing for a serial that has none, with this name or a generated one. The serial's row must be locked."""
+    thing = Thing(serial=serial, name=name or _generated_name(session, serial.product_id))
+    session.add(thing)
+    session.flush()
+    return thing
+
+
+def _generated_name(session: Session, product_id: str) -> str:
+    product = session.scalars(select(Product).where(Product.id == product_id).with_for_update()).one()
+    while True:
+        product.things_named += 1
+        name = f"{product.name} {product.things_named}"
+        taken = exists().where(Thing.name == name, Thing.serial_id == Serial.id, Serial.product_id == product.id)
+        if not session.scalar(select(taken)):
+            return name
+
+
+# -- rows as JSON ------------------------------------------------------------------------------------------------------
+
+
+def summary(version: Version) -> schemas.VersionSummary:
+    return schemas.VersionSummary(
+        id=version.id,
+        name=version.name,
+        description=version.description,
+        release=version.release_digest,
+        release_version=version.release_version,
+    )
+
+
+def summary_or_none(version: Version | None) -> schemas.VersionSummary | None:
+    return None if version is None else summary(version)
+
+
+def properties(thing: Thing) -> list[schemas.Property]:
+    return [schemas.Property(name=row.name, value=json.loads(row.value), at=row.changed_at) for row in thing.properties]
+
+
+def readings(thing: Thing) -> list[schemas.LastReading]:
+    return [schemas.LastReading(event=row.event, value=row.value, at=row.at, count=row.count) for row in thing.readings]

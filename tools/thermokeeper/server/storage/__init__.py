@@ -1,0 +1,1 @@
+"""What is kept: the tables and the database, firmware files. It knows no rule and no request."""

@@ -1,0 +1,115 @@
+"""Calls of the vendor: the things and what they measured, and owner accounts."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+from sqlalchemy import exists, select
+
+from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import WORD_PATTERN
+from thermokeeper.contract.schemas import Page
+from thermokeeper.contract.times import now
+from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.pages import After, Limit, page_of
+from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
+from thermokeeper.server.http.things import datapoints_page
+from thermokeeper.server.refusals import conflict
+from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.rows import clean, find_thing
+from thermokeeper.server.secrets import hashed, new_key
+from thermokeeper.server.storage.models import Owner, Serial, Thing
+
+router = vendor_router()
+
+# -- things ------------------------------------------------------------------------------------------------------------
+
+
+@router.get(
+    "/things.json",
+    summary="List the things, by serial number",
+    response_model=Page[schemas.Thing],
+    responses=BAD,
+)
+def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Thing]:
+    with ctx.database.reading() as session:
+        rows = select(Thing).join(Thing.serial).where(Serial.number > (clean(after) or "")).order_by(Serial.number)
+        found, following = page_of(session, rows, limit, lambda row: row.serial.number)
+        return Page(items=[_thing_json(row) for row in found], next=following)
+
+
+@router.get(
+    "/things/{thing_id}.json",
+    summary="Get a thing: all that the server knows of it",
+    response_model=schemas.Thing,
+    responses=MISSING,
+)
+def get_thing(ctx: Ctx, thing_id: str) -> schemas.Thing:
+    with ctx.database.reading() as session:
+        return _thing_json(find_thing(session, thing_id))
+
+
+@router.get(
+    "/things/{thing_id}/datapoints.json",
+    summary="List the datapoints of a thing, last arrived first",
+    response_model=Page[schemas.Datapoint],
+    responses={**BAD, **MISSING},
+)
+def list_datapoints(
+    ctx: Ctx,
+    thing_id: str,
+    event: Annotated[str | None, Query(pattern=WORD_PATTERN)] = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[schemas.Datapoint]:
+    with ctx.database.reading() as session:
+        return datapoints_page(session, find_thing(session, thing_id), event, after, limit)
+
+
+# -- owners ------------------------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/owners.json",
+    summary="Create an owner account",
+    status_code=201,
+    response_model=schemas.NewOwner,
+    responses={**BAD, **CLASH},
+)
+def create_owner(ctx: Ctx, response: Response, body: schemas.OwnerRequest) -> schemas.NewOwner:
+    """The token is in this answer only."""
+    token = new_key()
+    with ctx.database.writing() as session:
+        if session.scalar(select(exists().where(Owner.name == body.name))):
+            raise conflict("exists", "there is an owner of this name already")
+        row = Owner(name=body.name, token_hash=hashed(token), created_at=now())
+        session.add(row)
+        session.flush()
+        response.headers["Cache-Control"] = "no-store"
+        return schemas.NewOwner(id=row.id, name=row.name, created=row.created_at, token=token)
+
+
+@router.get("/owners.json", summary="List the owners", response_model=list[schemas.Owner])
+def list_owners(ctx: Ctx) -> list[schemas.Owner]:
+    with ctx.database.reading() as session:
+        rows = session.scalars(select(Owner).order_by(Owner.name))
+        return [schemas.Owner(id=row.id, name=row.name, created=row.created_at) for row in rows]
+
+
+def _thing_json(row: Thing) -> schemas.Thing:
+    return schemas.Thing(
+        id=row.id,
+        name=row.name,
+        serial_number=row.serial.number,
+        product=row.serial.product.code,
+        status=registry.status_of(row.serial),
+        owner=row.owner.name if row.owner is not None else None,
+        current_version=registry.summary_or_none(row.current_version),
+        version_confirmed=row.version_confirmed_at,
+        target_version=registry.summary_or_none(registry.target_of(row.serial)),
+        created=row.created_at,
+        last_seen=row.last_seen_at,
+        last_activation=row.last_activation_at,
+        activation_count=row.activation_count,
+        readings=registry.readings(row),
+        properties=registry.properties(row),
+    )
