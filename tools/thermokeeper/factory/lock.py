@@ -1,10 +1,11 @@
 """One at a time: a file that is locked while something is done, and free again whatever becomes of who did it."""
 
-import fcntl
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from thermokeeper.errors import ToolError
 
@@ -13,14 +14,15 @@ from thermokeeper.errors import ToolError
 def alone(folder: Path, what: str) -> Iterator[None]:
     """While this goes on no other run uses `what`, like a port; ToolError if one does."""
     name = re.sub(r"[^A-Za-z0-9.-]", "-", what)
+    lock = FileLock(folder / f"{name}.lock", timeout=0)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (folder / f"{name}.lock").open("w")
+        lock.acquire()
+    except Timeout:
+        raise ToolError(f"{what}: another run of the factory is at it") from None
     except OSError as error:
         raise ToolError(f"the factory's folder {folder} can't be used: {error.strerror}") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ToolError(f"{what}: another run of the factory is at it") from None
+    try:
         yield
+    finally:
+        lock.release()
