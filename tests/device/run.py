@@ -133,11 +133,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", required=True)
     parser.add_argument("scripts", nargs="*", type=Path, default=sorted(SCRIPTS.glob("*.py")))
     given = parser.parse_args(arguments)
-    failed = 0
+    passed = failed = 0
     for path in given.scripts:
         began_s = time.monotonic()
         try:
             run(path, given.port)
+            passed += 1
             print(f"passed  {path.name} in {time.monotonic() - began_s:.1f} s", flush=True)
         except Failed as error:
             failed += 1
@@ -149,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ToolError as error:
         failed += 1
         print(f"FAILED  the board can't be restarted: {error}")
-    print(f"{len(given.scripts) - failed} passed, {failed} failed on {given.port}")
+    print(f"{passed} passed, {failed} failed on {given.port}")
     return failed
 
 

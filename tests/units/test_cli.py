@@ -48,6 +48,17 @@ def test_every_command_and_option_below_has_help(name):
     look(cli.load(name), name)
 
 
+@pytest.mark.parametrize("name", cli.PARTS)
+def test_help_ends_no_sentence_with_dots(name):
+    def look(command, path):
+        said = CliRunner().invoke(command, ["--help"]).output
+        assert "..." not in said.partition("\n")[2], f"{path}\n{said}"
+        for inner in getattr(command, "commands", {}).values():
+            look(inner, f"{path} {inner.name}")
+
+    look(cli.load(name), name)
+
+
 def test_every_command_of_a_part_is_listed():
     for module in {part.module for part in cli.PARTS.values()}:
         for command in importlib.import_module(module).GROUPS:

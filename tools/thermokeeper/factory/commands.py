@@ -8,6 +8,7 @@ import click
 from thermokeeper.client.commands.support import print_json, vendor_call
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import STEPS, Unit
+from thermokeeper.groups import Group
 from thermokeeper.image.partitions import FLASH_SIZES
 from thermokeeper.release.files import PROJECT, write_bytes
 
@@ -35,7 +36,7 @@ _FOLDER = click.option(
 )
 
 
-@click.group("factory")
+@click.group("factory", cls=Group)
 def factory() -> None:
     """Make batches of boards: serial numbers, flash, self-test, labels.
 

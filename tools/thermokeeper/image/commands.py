@@ -10,6 +10,7 @@ from keeper import release as release_format
 from keeper.errors import ReleaseError
 from thermokeeper import factory_record
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 from thermokeeper.image import builder, nvs
 from thermokeeper.image.describe import describe
 from thermokeeper.image.partitions import FLASH_SIZES, table_for
@@ -23,7 +24,7 @@ from thermokeeper.release.trust import read_trust
 _PATH = click.Path(path_type=Path)
 
 
-@click.group("image")
+@click.group("image", cls=Group)
 def image_group() -> None:
     """Make a flash image for a serial number.
 

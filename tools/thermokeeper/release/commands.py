@@ -12,6 +12,7 @@ import click
 from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 from thermokeeper.image.partitions import FLASH_SIZES, available_tables, table_for
 from thermokeeper.release import authority, builder, costs, keys
 from thermokeeper.release import known as known_releases
@@ -29,7 +30,7 @@ FULL = 0.9  # of a slot
 _PATH = click.Path(path_type=Path)
 
 
-@click.group("release")
+@click.group("release", cls=Group)
 def release_group() -> None:
     """Build, sign and inspect release files.
 

@@ -10,9 +10,10 @@ import click
 from thermokeeper.client.commands.support import FILE
 from thermokeeper.contract.places import DEFAULT_PORT, default_data
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 
 
-@click.group()
+@click.group(cls=Group)
 def server() -> None:
     """Run the provisioning server.
 

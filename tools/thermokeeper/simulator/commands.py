@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.simulator.board import Event
@@ -21,7 +22,7 @@ _RUNTIME_HELP = "What runs the device's code; cpython needs a release with sourc
 _FLASH = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=Group)
 def sim() -> None:
     """Run a flash image on a simulated board, and look into one.
 

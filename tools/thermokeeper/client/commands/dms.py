@@ -7,12 +7,13 @@ import click
 from thermokeeper.client.commands.fleet import owner
 from thermokeeper.client.commands.support import owner_call, print_item, print_list, vendor_call, when
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import OwnerClient, VendorClient
 
 
-@click.group()
+@click.group(cls=Group)
 def dms() -> None:
     """Devices that provision themselves: their tokens, their state, and the audit.
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thermokeeper.client.commands.support import cell, owner_call, print_item, print_list, vendor_call, when
+from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import OwnerClient, VendorClient
 
 
-@click.group()
+@click.group(cls=Group)
 def thing() -> None:
     """Things: the devices as the server knows them. A thing is named by its id or its serial number."""
 
@@ -83,7 +84,7 @@ def _print_readings(found: Iterable[Any], as_json: bool) -> None:
     print_list(found, as_json, columns)
 
 
-@click.group()
+@click.group(cls=Group)
 def owner() -> None:
     """Owners: accounts that the vendor makes, and what an owner does with one."""
 

@@ -6,12 +6,13 @@ import click
 
 from thermokeeper.client.commands.support import cell, print_item, print_json, print_list, vendor_call
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import VendorClient
 
 
-@click.group()
+@click.group(cls=Group)
 def product() -> None:
     """Products: a name for people, a default template, and serial numbers."""
 
@@ -62,7 +63,7 @@ def product_list(client: "VendorClient", as_json: bool) -> None:
     print_list(client.products(), as_json, columns)
 
 
-@click.group()
+@click.group(cls=Group)
 def serial() -> None:
     """Serial numbers: which devices there are, what each should run, and which are blocked."""
 

@@ -7,12 +7,13 @@ import click
 
 from thermokeeper.client.commands.support import print_item, print_list, vendor_call
 from thermokeeper.errors import ToolError
+from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import VendorClient
 
 
-@click.group()
+@click.group(cls=Group)
 def template() -> None:
     """Templates: one for each kind of device; its versions are what such devices can run."""
 
@@ -53,7 +54,7 @@ def template_withdraw(client: "VendorClient", name: str, as_json: bool) -> None:
     print_item(client.template(name), as_json, {"template": name, "published": None})
 
 
-@click.group()
+@click.group(cls=Group)
 def version() -> None:
     """Versions of a template, with their firmware. A version is named TEMPLATE/NAME, or by its id."""
 
