@@ -21,6 +21,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from extent import WHOLE
 from power import life, workshop
 from power.courses import COURSES, DMS, GADGETKEEPER
 from power.guards import GUARDS, Guard
@@ -42,7 +43,7 @@ _GUARDS = {guard.name: guard for guard in GUARDS}
 def _free_processors() -> int:
     """How many processes may be kept busy: half as many where other tests run beside, which wait for nobody."""
     processors = min(os.cpu_count() or 1, 8)
-    return max(1, processors // 2) if "PYTEST_XDIST_WORKER" in os.environ else processors
+    return max(1, processors // 2) if "PYTEST_XDIST_WORKER" in os.environ and not WHOLE else processors
 
 
 @dataclass
