@@ -298,6 +298,13 @@ def test_inspect_tells_what_is_in_an_image(product: Path, tmp_path: Path) -> Non
     assert about["slots"]["ota_0"]["digest"] == read_release(product / "signed.tkr").manifest.digest
 
 
+def test_inspect_shows_the_settings_and_that_there_are_secrets(product: Path, tmp_path: Path) -> None:
+    token = "a-token-that-nobody-may-see"
+    build(product, tmp_path / "f.bin", "--set", "period_s=7", "--set", f"token={token}")
+    for said in (tool("image", "inspect", tmp_path / "f.bin"), tool("image", "inspect", "--json", tmp_path / "f.bin")):
+        assert "period_s" in said and "token" in said and "(not shown)" in said and token not in said
+
+
 def test_inspect_reads_a_flash_that_has_lived(tmp_path: Path, flash: bytes) -> None:
     data = bytearray(flash)
     data[0xD000:0xD020] = struct.pack("<I20xII", 1, 2, 0x4743989A)  # as a bootloader writes it at the first boot

@@ -18,6 +18,8 @@ from thermokeeper.release.firmware import interpreter_of, reader
 
 _STATES = {0: "new", 1: "pending verify", 2: "valid", 3: "invalid", 4: "aborted", 0xFFFFFFFF: "undefined"}
 
+_SECRETS = ("secret", "token")  # of a factory record: that they are there is said, not what they are
+
 
 def describe(flash: bytes) -> dict[str, Any]:
     """Partitions, slots, otadata, factory record and file system; ToolError if it isn't a flash image at all."""
@@ -116,8 +118,14 @@ def _factory(data: bytes) -> dict[str, Any]:
     except FactoryError as error:
         return {"error": str(error)}
     about = {"serial": found.serial, "product": found.product, "service": found.service, "server": found.server}
-    ca = found.extra.get("ca")
-    return about | {"ca": authority.describe(str(ca))} if ca else about
+    for name, value in sorted(found.extra.items()):
+        if name in _SECRETS:
+            about[name] = "(not shown)"
+        elif name == "ca":
+            about[name] = authority.describe(str(value))
+        else:
+            about[name] = value
+    return about
 
 
 def _vfs(data: bytes) -> dict[str, Any]:
