@@ -41,6 +41,22 @@ def test_run_ends_well_after_its_time(flash: Path) -> None:
     assert output.splitlines()[-1] == "-- time"
 
 
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+def test_a_fast_run_lets_an_hour_pass_without_waiting_for_it(flash: Path, runtime: str) -> None:
+    make_board(flash, "import time\nwhile True:\n    time.sleep(600)\n    print('on for', time.time() // 600)")
+    done = CliRunner().invoke(sim, ["run", str(flash), "--runtime", runtime, "--fast", "--for", "3599"])
+    assert done.exit_code == 0
+    assert [line for line in done.output.splitlines() if line.startswith("on for")] == [
+        f"on for {number}" for number in range(1, 6)
+    ]
+
+
+def test_a_port_is_for_programs_in_real_time(flash: Path) -> None:
+    make_board(flash, "print('never')")
+    with pytest.raises(ToolError, match="leave out --fast"):
+        CliRunner().invoke(sim, ["run", str(flash), "--fast", "--port"], catch_exceptions=False)
+
+
 def test_run_takes_a_world(flash: Path, tmp_path: Path) -> None:
     make_board(flash, "import onewire\nfrom machine import Pin\nprint(onewire.OneWire(Pin(4)).scan())")
     path = tmp_path / "world.json"

@@ -39,6 +39,7 @@ def sim() -> None:
 )
 @click.option("--world", "world_path", type=_FLASH, help="World around the board: see `sim world`. Saving it acts.")
 @click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
+@click.option("--fast", is_flag=True, help="In virtual time: waits take none, an hour is over in seconds.")
 @click.option("--boots", default=100, show_default=True, help="Give up after so many boots.")
 @click.option("--port", "on_port", is_flag=True, help="Put the console on a port, for `console`, `deploy` or mpremote.")
 def run(
@@ -48,6 +49,7 @@ def run(
     memory: str | None,
     world_path: Path | None,
     for_s: float | None,
+    fast: bool,
     boots: int,
     on_port: bool,
 ) -> None:
@@ -59,6 +61,8 @@ def run(
     from thermokeeper.simulator.board import MEMORY, Board
     from thermokeeper.simulator.world import World
 
+    if on_port and fast:
+        raise ToolError("--port is for programs that live in real time: leave out --fast")
     if on_port and runtime != RUNTIMES[0]:
         raise ToolError(f"--port wants --runtime {RUNTIMES[0]}: only there is a prompt behind the program")
     world = World.load(world_path) if world_path else World()
@@ -74,7 +78,7 @@ def run(
             click.echo(f"-- port {port.path}")
             board: Board = BoardOnPort(flash, port, world, heap, memory or MEMORY)
         else:
-            board = Board(flash, world, runtime=runtime, heap=heap, memory=memory or MEMORY)
+            board = Board(flash, world, runtime=runtime, heap=heap, virtual_time=fast, memory=memory or MEMORY)
         threading.Thread(target=_type, args=(board,), daemon=True).start()
         _show(board.run(for_s=for_s, max_boots=boots))
     if board.outcome not in ("off", "time"):
