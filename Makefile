@@ -35,7 +35,7 @@ demo: $(READY) ## a thermometer's life: activation, readings, an update from ver
 picture: $(READY) ## record the demo as README's picture, docs/pictures/demo.svg
 	@$(BIN)/python -m thermokeeper.demo '$(CLOUD)' --picture docs/pictures/demo.svg
 
-test: lint ## lint, then the tests that protect each thing, on CPython and MicroPython; minutes, not the half hour of test-all
+test: lint ## lint, then the tests that protect each thing, on CPython and MicroPython
 	@$(PYTEST) $(PROCESSES) -m "$(QUICK)" $(ARGS)
 
 test-all: lint ## all tests, the campaigns whole, those of the real clock one at a time; with coverage of lib/ and tools/
