@@ -16,8 +16,6 @@ from typing import Any
 
 from thermokeeper.simulator.deflateio import DeflateIO
 
-_SLICE_MS = 5
-_PATIENCE_MS = 20_000
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -260,6 +258,9 @@ class Unwatched:
     def connect(self) -> None:
         """A socket is opened."""
 
+    def waiting(self, look: Callable[[int], list[Any]]) -> None:
+        """There is no virtual time to wait in."""
+
 
 def modules(linked: Callable[[], bool] = lambda: True, board: Any = None, opened: Any = None) -> dict[str, ModuleType]:
     """The modules socket, ssl, select and deflate of one board; sockets are added to the set `opened`."""
@@ -279,33 +280,17 @@ def modules(linked: Callable[[], bool] = lambda: True, board: Any = None, opened
             return wrapped
 
     class BoardPoll(Poll):
-        """In virtual time a poll to which nothing comes lets the board's time pass, as in the shim's `_simselect`."""
-
         def __init__(self) -> None:
             super().__init__()
-            self._given_up = False
+            self._waiting = board.waiting(super().poll)
 
         def poll(self, timeout_ms: int = -1) -> list[tuple[Any, int]]:
             if not board.virtual or not timeout_ms:
                 return super().poll(timeout_ms)
-            others = any(isinstance(stream, _Stream) for stream, _ in self._objects.values())
-            ready = super().poll(0)
-            board.alive()
-            patience_ms = _PATIENCE_MS if others and not self._given_up else 0
-            end_ms = None if timeout_ms < 0 else board.skipped_ms + timeout_ms
-            while not ready:
-                if board.is_quiet() or not patience_ms:
-                    ready = super().poll(0)  # what came before it fell quiet
-                    if ready or (end_ms is not None and end_ms <= board.skipped_ms):
-                        break
-                    if board.pass_ms(_SLICE_MS if end_ms is None else end_ms - board.skipped_ms):
-                        patience_ms = _PATIENCE_MS if others else 0
-                else:
-                    ready = super().poll(_SLICE_MS)
-                    patience_ms -= _SLICE_MS
-                    self._given_up = not ready and patience_ms <= 0
-            self._given_up = self._given_up and not ready
-            return ready
+            found: list[tuple[Any, int]] = self._waiting.ready(
+                timeout_ms, any(isinstance(stream, _Stream) for stream, _ in self._objects.values())
+            )
+            return found
 
     def getaddrinfo(host: str, port: int, *more: int) -> list[Any]:
         board.alive()

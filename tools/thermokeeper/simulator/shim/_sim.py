@@ -13,6 +13,7 @@ import struct
 import time
 
 from _simmemory import Memory
+from _simwaiting import Waiting
 
 SECTOR = 4096
 BLANK = b"\xff" * SECTOR
@@ -121,7 +122,7 @@ class Board:
         if self.virtual:
             self._looks += 1
             if self._looks >= _LOOKS:
-                self._looks = 0
+                self._looks -= _LOOKS
                 self.skipped_ms += 1
             return self.skipped_ms
         return _monotonic_ms() * self.speed + int(self.skipped_ms)
@@ -150,7 +151,7 @@ class Board:
         """Let virtual time pass, up to so much, or to what is due before; whether something was."""
         due_ms = self._line().get("due_ms") if self.turn else None
         due = due_ms is not None and due_ms <= self.skipped_ms + limit_ms
-        passed_ms = max(0, due_ms - self.skipped_ms) if due else limit_ms
+        passed_ms = max(0, due_ms - self.skipped_ms if due else limit_ms)  # a look may have gone beyond it
         left_ms = self.wdt_ms - (self.skipped_ms - self._fed)
         if self.wdt_ms and passed_ms > left_ms:
             passed_ms = left_ms + 1  # the watchdog bites in the middle of the wait
@@ -159,6 +160,10 @@ class Board:
         if due:
             self.turn()
         return due
+
+    def waiting(self, look):
+        """What a poll in virtual time waits with; look: see `Waiting`."""
+        return Waiting(self, look)
 
     def is_quiet(self):
         """Whether nothing more comes on the connection that was opened last, before what is due."""
