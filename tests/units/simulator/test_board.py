@@ -575,7 +575,7 @@ print(time.ticks_diff(time.ticks_ms(), start), asked.read(5) if ready else None)
 
 
 @in_virtual_time
-@pytest.mark.parametrize(("quiet_ms", "said"), [(None, "9000 None"), (3000, "3000 b'hello'"), (0, "0 b'hello'")])
+@pytest.mark.parametrize(("quiet_ms", "said"), [(None, "9000 None"), (3050, "3050 b'hello'"), (0, "0 b'hello'")])
 def test_an_answer_takes_as_much_of_a_board_s_time_as_whoever_gives_it_says(
     flash: Path, runtime: str, quiet_ms: int | None, said: str
 ) -> None:
