@@ -81,7 +81,6 @@ class Board:
     virtual_time (not "cpython-process"): only what is waited for takes time, and none of the host's; watchdog and clock
     go by it. The board stands still while its lines are followed, and while it waits for an answer (see `pauses`).
     memory: the firmware whose memory the board has, or "roomy": nothing ever runs short.
-    speed (only processes): so many times faster than the host's goes the board's time; but not a wait for a socket.
     sources (only "cpython"): host folders whose files stand for equal ones in flash, so that coverage can be measured.
     """
 
@@ -92,7 +91,6 @@ class Board:
         runtime: str = "micropython",
         heap: str = "256k",
         virtual_time: bool = False,
-        speed: int = 1,
         sources: Sequence[Path] = (),
         memory: str = MEMORY,
     ) -> None:
@@ -103,15 +101,12 @@ class Board:
             raise ToolError(f"no runtime `{runtime}`: micropython, cpython or cpython-process")
         if virtual_time and runtime == "cpython-process":
             raise ToolError("virtual time needs the runtime cpython or micropython")
-        if speed != 1 and (virtual_time or runtime == "cpython"):
-            raise ToolError("another speed needs a process, and real time")
         self.flash = Path(flash)
         check_flash(self.flash)
         self.world = world or World()
         self.runtime = runtime
         self.heap = heap
         self.virtual_time = virtual_time
-        self.speed = speed
         self.sources = tuple(Path(source) for source in sources)
         self.memory_of = memory
         self.memory = Memory(sum(free for _, free in kinds[memory]))  # over all lives since this object was made
@@ -194,11 +189,7 @@ class Board:
         self.pauses = Pauses(self.world)
         self.world.line = self.pauses.line
         limit_s = min(
-            (
-                limit
-                for limit in (wall_s, None if self.virtual_time or for_s is None else for_s / self.speed)
-                if limit is not None
-            ),
+            (limit for limit in (wall_s, None if self.virtual_time or for_s is None else for_s) if limit is not None),
             default=None,
         )
         deadline = _Deadline(limit_s, lambda: self._halt("time")) if limit_s is not None else None
@@ -324,7 +315,7 @@ class Board:
         if self.virtual_time:
             self.follow(self.pauses.now_ms + duration_ms, self.pauses.connection)
             return
-        end_s = time.monotonic() + duration_ms / 1000 / self.speed
+        end_s = time.monotonic() + duration_ms / 1000
         while not self._stop and time.monotonic() < end_s:
             time.sleep(min(_POLL_S, max(0.0, end_s - time.monotonic())))
 

@@ -133,7 +133,6 @@ class ProcessLife(Life):
             "TK_SIM_OPERATIONS": str(len(board.operations)),
             "TK_SIM_RTC": board.rtc.hex(),
             "TK_SIM_CLOCK": "" if board.clock is None else str(board.clock),
-            "TK_SIM_SPEED": str(board.speed),
             "TK_SIM_MEMORY": board.memory_of,
             "TK_SIM_ORIGIN": str(board.origin_s),
         }
@@ -174,7 +173,7 @@ class ProcessLife(Life):
                             self._tell(said)
                             self._let_go_on()
                         elif word == "wdt":
-                            wdt_s, fed_s = int(rest) / 1000 / board.speed, time.monotonic()
+                            wdt_s, fed_s = int(rest) / 1000, time.monotonic()
                         elif word == "fed":
                             fed_s = time.monotonic()
                         elif word in _ENDS:
@@ -204,7 +203,7 @@ class ProcessLife(Life):
         if at_repl and wdt_s and not board.stopped:
             # Nobody feeds the watchdog at the prompt.
             left_s = wdt_s if self._go is not None else max(0.0, fed_s + wdt_s - time.monotonic())
-            board.sleep(int(left_s * 1000 * board.speed))
+            board.sleep(int(left_s * 1000))
             return "watchdog"
         return end or f"panic: the interpreter ended with status {status}"
 

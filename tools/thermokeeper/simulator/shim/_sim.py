@@ -69,8 +69,7 @@ class Board:
         self._looks = 0
         self.judge = False  # whether the watchdog is judged here, and not by the runner
         self.until_ms = None  # when the runner wants to stop, by `now_ms`
-        self.speed = 1  # how much faster than the host's this board's time goes
-        self.origin = 0.0  # since when (time.time(), at power-on)
+        self.origin = 0.0  # of virtual time, by the host's clock
         self.heap_base = 0
         self.heap_peak = 0
         self.wdt_ms = 0
@@ -125,7 +124,7 @@ class Board:
                 self._looks -= _LOOKS
                 self.skipped_ms += 1
             return self.skipped_ms
-        return _monotonic_ms() * self.speed + int(self.skipped_ms)
+        return _monotonic_ms() + int(self.skipped_ms)
 
     def now_us(self):
         """The same in microseconds, of virtual time."""
@@ -142,8 +141,8 @@ class Board:
                 pass
             return
         while duration_ms > 0:
-            time.sleep(min(duration_ms / self.speed, _SLICE_MS) / 1000)
-            duration_ms -= _SLICE_MS * self.speed
+            time.sleep(min(duration_ms, _SLICE_MS) / 1000)
+            duration_ms -= _SLICE_MS
             self.alive()
             self.memory.look()
 
@@ -182,8 +181,7 @@ class Board:
         """What a right clock says, in seconds since 1970."""
         if self.virtual:
             return self.origin + self.skipped_ms / 1000
-        now = time.time()
-        return now + (now - self.origin) * (self.speed - 1) + self.skipped_ms / 1000
+        return time.time() + self.skipped_ms / 1000
 
     def unix_time(self):
         """What the board's clock says, in seconds since 1970; far off until something sets it."""
@@ -437,7 +435,6 @@ def from_environment():
         int(clock) if clock else None,
         os.getenv("TK_SIM_MEMORY") or "roomy",
     )
-    found.speed = int(os.getenv("TK_SIM_SPEED") or 1)
     found.origin = float(os.getenv("TK_SIM_ORIGIN") or 0)
     go = os.getenv("TK_SIM_GO")
     if go:
