@@ -14,13 +14,17 @@ import hypothesis
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from extent import WHOLE
+
 # They keep a processor busy for minutes, with processes of their own: one after the other, while the rest runs beside.
 CAMPAIGNS = ("tests/campaigns/power/", "tests/campaigns/exchanges/", "tests/campaigns/hostile/")
 # A simulated board on a port answers programs of the host, which have limits of their own.
 REAL_TIME = ("tests/real_time/", "tests/on_a_port/")
 UNMEASURED = (*CAMPAIGNS, "tests/lives/")
 
-hypothesis.settings.register_profile("house", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.register_profile(
+    "house", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=100 if WHOLE else 40
+)
 hypothesis.settings.load_profile("house")
 
 

@@ -47,12 +47,12 @@ class Goods:
     @staticmethod
     def make(folder: Path, change: Change = (), compiled: bool = True) -> None:
         """Make everything, with a change of lib/ in both releases; for both runtimes, or for CPython only."""
+        keys = folder / "keys"  # may be there already
         for name in ("source", "compiled") if compiled else ("source",):
             shop = folder / name
             shop.mkdir(parents=True)
-            if name == "compiled":
-                for key in (folder / "source").glob("signing-key*"):
-                    shutil.copy(key, shop)
+            for key in keys.glob("signing-key*"):
+                shutil.copy(key, shop)
             overlays = {version: _overlay(shop / f"overlay-{version}", version, change) for version in VERSIONS}
             firmware = {version: shop / f"firmware-{version}.bin" for version in VERSIONS}
             for version, fill in zip(VERSIONS, (0x5A, 0x33), strict=True):
@@ -60,6 +60,9 @@ class Goods:
             workshop = Workshop(shop, firmware["1.0.0"], source=name == "source")
             first, _ = (workshop.release(version, overlays[version], firmware[version]) for version in VERSIONS)
             workshop.image(first, "THERM0", "http://127.0.0.1").rename(shop / "flash.bin")
+            keys.mkdir(exist_ok=True)
+            for key in shop.glob("signing-key*"):
+                shutil.copy(key, keys)
 
 
 def _overlay(folder: Path, version: str, change: Change) -> Path:

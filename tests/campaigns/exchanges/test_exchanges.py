@@ -5,6 +5,7 @@ What is checked at the end of each life is in life.py. `make exchanges` prints t
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +33,7 @@ LOST = ("cut before the answer", "reset before the answer", "cut in the head", "
 # These come to each exchange, or to the first of each label; of the others each comes to every so manieth.
 # `make exchanges` has them all.
 AT_EACH = (*LOST, "led away") if WHOLE else (LOST[0], "led away")
-TURNS, STORMS = (6, 24) if WHOLE else (26, 0)
+TURNS, STORMS = (6, 24) if WHOLE else (40, 0)
 
 # On MicroPython: one harm after the other, each at another exchange.
 SAMPLE = (
@@ -239,7 +240,7 @@ def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
     with Crew(goods_folder, 2) as crew:
         ((_, clean),) = crew.live([{"name": "clean", "runtime": "micropython"}])
         assert not clean.problems, story(clean)
-        chosen = SAMPLE if WHOLE else SAMPLE[::3]
+        chosen = SAMPLE if WHOLE else SAMPLE[::4]
         numbers = [len(clean.exchanges) * place // len(chosen) for place in range(len(chosen))]
         cases = [harmed(number, harm, "micropython") for number, harm in zip(numbers, chosen, strict=True)]
         for _, outcome in crew.live(cases):
@@ -247,8 +248,9 @@ def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
 
 
 @pytest.mark.parametrize("name", GUARDS)
-def test_without_this_guard_a_life_goes_wrong(name, served, tmp_path):
+def test_without_this_guard_a_life_goes_wrong(name, served, goods_folder, tmp_path):
     guard = GUARDS[name]
+    shutil.copytree(goods_folder / "keys", tmp_path / "goods" / "keys")
     Goods.make(tmp_path / "goods", guard.change, compiled=False)
     life = LIVES[guard.cloud](name, Goods(tmp_path / "goods", source=True), served, tmp_path, activations=9)
     life.limit_ms = 15 * 60_000

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import interpreter
+
 ROOT = Path(__file__).resolve().parents[3]
 LIMIT_S = 250
 BELOW = (
@@ -42,8 +44,8 @@ class Player:
         found = ([] if lib is None else [lib]) + [ROOT / below for below in BELOW]
         path = [str(folder) for folder in found]
         if runtime == "micropython":
-            command = [str(Path(sys.executable).with_name("micropython")), "-X", "heapsize=896k"]
-            environment = {**clean, "MICROPYPATH": ":".join((".frozen", *path[:-1]))}
+            command = interpreter.command(heap_kib=896)
+            environment = {**clean, **interpreter.environment(*found[:-1])}
         else:
             command = [sys.executable]
             environment = {**clean, "PYTHONPATH": os.pathsep.join(path)}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extent import WHOLE
 from fake_device import kept_loaded
 from fake_flash import sealed_record
 from keeper.board.layout import Layout
@@ -26,6 +27,7 @@ from keeper.services.version import Version
 from keeper.talking import jsontext
 from keeper.updating.checkpoint import Checkpoint, is_possible
 
+EXAMPLES = 120 if WHOLE else 40
 RUNS, OTHER = "a" * 64, "b" * 64
 PART = {"sha256": "0" * 64}
 FIELDS = {
@@ -89,7 +91,7 @@ def _quick_collections() -> Iterator[None]:
 
 
 @given(record("id", "digest", "version", "thing", "next", "failed"), st.booleans(), st.booleans())
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial: bool) -> None:
     ledger = Ledger(FakeStore(content), RUNS, RUNNING.version)
     ledger.speak_of("thing1")
@@ -109,7 +111,7 @@ def test_a_ledger_goes_on_from_any_record(content: Any, aborted: bool, on_trial:
 
 
 @given(record("digest", "part", "size", "at"))
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 def test_a_checkpoint_is_a_possible_one_or_none(content: Any) -> None:
     store = FakeStore(content)
     from keeper.nvs import state  # as it is loaded now: others may have forgotten it
@@ -130,7 +132,7 @@ def _goes_on(checkpoint: Checkpoint) -> None:
 
 
 @given(record("security", "floors", "rest", "revoked"))
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 def test_a_policy_decides_with_any_record(content: Any) -> None:
     policy = Policy(lambda: "p", {"0" * 16: b"\1" * 384}, ["1" * 16], FakeStore(content), lambda: None)
     policy.proved(RUNNING)
@@ -165,7 +167,7 @@ DMS = ("token", "spent", "credential", "acked", "product", "wanted", "thing", "n
 
 
 @given(record(*DMS))
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 def test_a_standing_with_the_dms_goes_on_from_any_record(content: Any) -> None:
     if isinstance(content, dict):
         content.update(ORIGIN)
@@ -188,7 +190,7 @@ def test_a_standing_with_the_dms_goes_on_from_any_record(content: Any) -> None:
 
 
 @given(record("serial", "product", "service", "server", "plain_http", "ca"))
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 def test_a_factory_record_is_an_identity_or_refused(content: Any) -> None:
     try:
         found = parse(sealed_record(json.dumps(content).encode()[:4082]))
@@ -199,7 +201,7 @@ def test_a_factory_record_is_an_identity_or_refused(content: Any) -> None:
 
 
 @given(st.binary(max_size=300) | st.text(alphabet='[]{}",:0e.-\\ua ntrfs', max_size=200).map(str.encode))
-@settings(max_examples=120)
+@settings(max_examples=EXAMPLES)
 def test_any_bytes_are_json_or_a_value_error(data: bytes) -> None:
     for kind in (bytes, bytearray, memoryview):
         try:

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 _MICROPYTHON_LIVES = {GADGETKEEPER: 12, DMS: 4} if WHOLE else {GADGETKEEPER: 2, DMS: 1}
-_PAIRS = {GADGETKEEPER: 60, DMS: 15} if WHOLE else {GADGETKEEPER: 4, DMS: 2}
+_PAIRS = {GADGETKEEPER: 60, DMS: 15} if WHOLE else {GADGETKEEPER: 2, DMS: 1}
 _LOSSES = 20 if WHOLE else 2
 _FINDING = 120  # lives without a guard, at most, until one finds it
 _HIDDEN = 16  # to show that none does
@@ -73,7 +73,7 @@ class Plan:
 def _is_cut(course: str, operation: Operation) -> bool:
     """An installation is the same for both services: of the blocks of the second one's, every eighth has to do."""
     if not WHOLE:
-        every = (160 if operation.partition in SLOTS else 10) * (2 if course == DMS else 1)
+        every = (360 if operation.partition in SLOTS else 22) * (2 if course == DMS else 1)
         return operation.number % every == 0
     return course != DMS or operation.partition not in SLOTS or operation.number % 8 == 0
 
@@ -126,7 +126,7 @@ def test_without_this_guard_another_one_holds(plan: Plan, guard: Guard) -> None:
 
 
 def test_the_campaign_cuts_as_the_simulator_does(plan: Plan) -> None:
-    assert plan.campaign.cuts_that_differ(24 if WHOLE else 6).result() == []
+    assert plan.campaign.cuts_that_differ(24 if WHOLE else 4).result() == []
 
 
 @pytest.mark.parametrize("course", COURSES)

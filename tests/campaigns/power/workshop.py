@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import shutil
 from dataclasses import dataclass
@@ -180,6 +181,7 @@ def _patched(folder: Path, changes: tuple[Change, ...], revision: int, source: b
     return lib
 
 
+@functools.lru_cache(maxsize=512)  # most files are the same in all releases
 def shortened(text: str) -> str:
     """Python source without what only people read: the fewer blocks a release has, the fewer there are to cut at."""
     tree = ast.parse(text)

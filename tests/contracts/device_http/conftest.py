@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+import interpreter
+
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
 NOW = datetime.datetime.now(datetime.UTC)
@@ -147,13 +149,13 @@ def serve() -> Iterator[Callable[[Manners], Server]]:
 @pytest.fixture(params=["cpython", "micropython"])
 def fetch(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
     """Run fetch.py on one of the runtimes: fetch(ca path, url, ...) gives its lines."""
-    modules = [str(ROOT / "lib"), str(ROOT / "tests/units/device")]
+    modules = [ROOT / "lib", ROOT / "tests/units/device"]
     if request.param == "cpython":
         command = [sys.executable]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(modules)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, modules))}
     else:
-        command = [str(Path(sys.executable).with_name("micropython")), "-X", "heapsize=256k"]
-        environment = {**os.environ, "MICROPYPATH": ":".join([".frozen", *modules])}
+        command = interpreter.command(heap_kib=256)
+        environment = {**os.environ, **interpreter.environment(*modules)}
 
     def run(ca: Path, *urls: str) -> list[str]:
         done = subprocess.run(

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import interpreter
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.contract.dms_uuid import uuid_of
 
@@ -17,9 +17,8 @@ ROOT = HERE.parents[2]
 @pytest.fixture
 def steps(shop):
     """steps(serial, step, ...): what a board that has just started says of each."""
-    modules = [".frozen", str(ROOT / "lib")]
-    command = [str(Path(sys.executable).with_name("micropython")), "-X", "heapsize=256k"]
-    environment = {**os.environ, "MICROPYPATH": ":".join(modules)}
+    command = interpreter.command(heap_kib=256)
+    environment = {**os.environ, **interpreter.environment(ROOT / "lib")}
 
     def run(serial: str, *steps: str) -> list[str]:
         arguments = [*command, str(HERE / "board_dms.py"), shop.server.url, serial, shop.tag, *steps]

@@ -13,13 +13,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+import interpreter
 
 RUNTIMES = ("cpython", "micropython")
 HEAP_KIB = 512
@@ -166,17 +167,14 @@ def _run(path: Path, names: list[str], heap_kib: int) -> dict[str, Outcome]:
 
     Paths are relative to the project: MicroPython ends at once on an argument or a folder of 256 bytes or more.
     """
-    interpreter = Path(sys.executable).with_name("micropython")
-    if not interpreter.exists():
-        raise MicroPythonFailure(f"{interpreter} is missing: run `make setup`")
-    command = [interpreter, "-X", f"heapsize={heap_kib}k", "tests/units/device/run.py", path.relative_to(ROOT), *names]
+    command = interpreter.command("tests/units/device/run.py", path.relative_to(ROOT), *names, heap_kib=heap_kib)
     process = subprocess.Popen(
         command,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "MICROPYPATH": ":".join((".frozen", *MODULE_FOLDERS))},
+        env={**os.environ, **interpreter.environment(*(ROOT / folder for folder in MODULE_FOLDERS))},
         start_new_session=True,
         encoding="utf-8",
         errors="backslashreplace",

@@ -48,15 +48,14 @@ def run_file(path, names):
     if not wants_micropython(path):
         return 0, 0
     folder, _, file_name = path.rpartition("/")
-    sys.path.insert(0, folder or ".")
+    if folder not in sys.path:
+        sys.path.append(folder or ".")
     try:
         module = __import__(file_name[:-3])
     except Exception as error:
         print("--- FAIL import of " + file_name)
         sys.print_exception(error)
         return 0, 1
-    finally:
-        sys.path.pop(0)
     print("--- LOADED " + file_name)
     results = [run_one(module, name) for name in names or names_in(path)]
     return results.count(True), results.count(False)

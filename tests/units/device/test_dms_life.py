@@ -7,7 +7,7 @@ from images import application
 from keeper.errors import CloudError, NetError
 from keeper.services.gecko_dms.standing import GeckoDms
 from releases import KEYS, header, manifest
-from support import raises
+from support import cuts, raises
 from support_flash import Ended
 
 HEAP_KIB = 1024  # releases of 20 KB, in memory and on their way
@@ -224,7 +224,7 @@ def test_a_power_cut_at_any_write_of_a_move_to_another_product_is_made_good():
     with kept_loaded(), DmsDevice(Lamps(), token=TOKEN) as device:
         assert story(device) == "alive"
         total = device.operations
-    for number in range(total):
+    for number in cuts(total):
         service = Lamps()
         with kept_loaded(), DmsDevice(service, token=TOKEN) as device:
             device.cut = (number, ("before", "middle", "after")[number % 3], number)

@@ -18,7 +18,7 @@ from keeper.services.gecko_dms.standing import (
     INCOMPLETE_AND_NO_TOKEN,
     GeckoDms,
 )
-from support import raises
+from support import cuts, raises
 from support_flash import Ended, attach, board
 
 OTHER_TOKEN = "another-token"
@@ -590,7 +590,7 @@ def _whole_life(device):
 def test_a_write_that_fails_changes_nothing_and_the_next_call_goes_on():
     total = _writes()
     assert total == 7
-    for number in range(total):
+    for number in cuts(total):
         with board():
             service = DmsService()
             device = GeckoDms(identity(service="gecko_dms"), DmsCloud(service), "Thermometer")
@@ -629,7 +629,7 @@ def test_a_power_cut_anywhere_is_made_good_by_the_next_call():
     with board() as sim:
         _whole_life(dms(DmsService(), "Thermometer"))
         total = sim.operations
-    for number in range(total):
+    for number in cuts(total):
         moments = ("before", "middle", "after")
         for moment in moments if os.getenv("WHOLE") else moments[number % 3 :][:1]:
             with board() as sim:

@@ -9,6 +9,7 @@ from images import application
 from keeper.board.slots import Slots
 from keeper.errors import CloudError, NetError
 from releases import KEYS, header, manifest
+from support import cuts
 from support_flash import Ended
 
 HEAP_KIB = 1024  # two releases of 20 KB, in memory and on their way
@@ -636,7 +637,7 @@ def test_a_power_cut_at_any_write_of_an_update_is_made_good():
     with kept_loaded():
         total = _count_operations()
         assert total > 40
-        for number in range(total):
+        for number in cuts(total):
             moment = ("before", "middle", "after")[number % 3]
             _cut_at(number, moment)
 
@@ -644,7 +645,7 @@ def test_a_power_cut_at_any_write_of_an_update_is_made_good():
 def test_a_power_cut_in_the_middle_of_a_write_is_made_good_with_a_server_that_can_go_on():
     with kept_loaded():
         total = _count_operations(True)
-        for number in range(total):
+        for number in cuts(total):
             if number % 3 != 1:
                 _cut_at(number, "middle", True)
 

@@ -73,13 +73,15 @@ def test_a_device_makes_the_part_of_what_is_there_and_of_what_the_host_says_it_f
 
 
 @given(NUMBERS, st.data())
-def test_a_damaged_part_is_refused(numbers: list[int], data: st.DataObject) -> None:
+def test_a_damaged_part_is_refused_or_as_good_as_whole(numbers: list[int], data: st.DataObject) -> None:
     plain = blocks_of(numbers)
     packed = bytearray(compression.pack(plain, REUSING))
     at = data.draw(st.integers(0, len(packed) - 1))
     packed[at] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(ToolError):
-        compression.unpack(bytes(packed), len(plain), REUSING)
+    try:  # a place in the index may become that of another block with the same content
+        assert compression.unpack(bytes(packed), len(plain), REUSING) == plain
+    except ToolError:
+        pass
 
 
 def test_only_file_systems_that_a_board_has_memory_for_are_stored_so() -> None:

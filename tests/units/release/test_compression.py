@@ -8,7 +8,6 @@ import os
 import random
 import struct
 import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import interpreter
 from keeper.board.layout import CHUNK_SIZES, REUSING
 from keeper.errors import NetError, ReleaseError
 from keeper.inflating import chunks as inflate
@@ -121,16 +121,16 @@ def on_cpython(packed: bytes, size: int, encoding: str) -> str:
 
 
 def on_micropython(
-    folder: Path, parts: list[tuple[bytes, int]], encoding: str, heap: str = "256k"
+    folder: Path, parts: list[tuple[bytes, int]], encoding: str, heap_kib: int = 256
 ) -> tuple[list[str], int]:
     """The same on MicroPython for many parts, and the most memory that was in use."""
     (folder / "unpack.py").write_text(UNPACK)
     rows = b"".join(struct.pack("<II", size, len(packed)) + packed for packed, size in parts)
     (folder / "parts").write_bytes(rows)
     done = subprocess.run(
-        [Path(sys.executable).with_name("micropython"), "-X", f"heapsize={heap}", "unpack.py", "parts", encoding],
+        interpreter.command("unpack.py", "parts", encoding, heap_kib=heap_kib),
         cwd=folder,
-        env={**os.environ, "MICROPYPATH": f".frozen:{LIB}"},
+        env={**os.environ, **interpreter.environment(LIB)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -259,7 +259,7 @@ def test_damage_is_an_error_of_the_librarys_own_or_shows_in_the_hash(tmp_path: P
     good = hashlib.sha256((text * 8)[: 5 * BLOCK]).hexdigest()
     # some bits of deflate data say nothing
     parts = [part for part in damaged(encoding) if on_host(*part, encoding) != good]
-    there, most = on_micropython(tmp_path, parts, encoding, heap="128k")
+    there, most = on_micropython(tmp_path, parts, encoding, heap_kib=128)
     here = [on_cpython(packed, size, encoding) for packed, size in parts]
     host = [on_host(packed, size, encoding) for packed, size in parts]
     for name, said in (("MicroPython", there), ("CPython", here)):

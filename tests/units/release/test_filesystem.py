@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extent import WHOLE
 from thermokeeper.errors import ToolError
 from thermokeeper.release.filesystem import BLOCK_SIZE, pack, pack_smallest, unpack
 
@@ -22,7 +23,7 @@ def _is_possible(files: dict[str, bytes]) -> bool:
     return not any(other.startswith(f"{path}/") for path in files for other in files)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 if WHOLE else 20, deadline=None)
 @given(FILES.filter(_is_possible))
 def test_what_is_packed_is_read_again(files: dict[str, bytes]) -> None:
     image = pack_smallest(files)

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import firmware_names
+from extent import WHOLE
+from thermokeeper.bytecode import compile_module
 from thermokeeper.errors import ToolError
-from thermokeeper.release.application import compile_module, listed_packages, merged_files
+from thermokeeper.release.application import listed_packages, merged_files
 from thermokeeper.release.files import PROJECT
 from thermokeeper.release.merging import pack_modules
 from thermokeeper.simulator import shimcode
@@ -374,7 +376,7 @@ def programs(draw: st.DrawFn) -> dict[str, bytes]:
     return program(**texts)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60 if WHOLE else 20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs())
 def test_a_merged_program_says_what_it_said(files: dict[str, bytes]) -> None:
     merged, _ = pack_modules(files)

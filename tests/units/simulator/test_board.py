@@ -14,6 +14,7 @@ from support_board import file_system, make_board
 
 from support_flash import app_image, make_flash, otadata_entry
 from thermokeeper.errors import ToolError
+from thermokeeper.simulator import shimcode
 from thermokeeper.simulator.board import Board, Event
 from thermokeeper.simulator.world import World
 
@@ -752,7 +753,7 @@ data.writeblocks(0, memoryview(kept)[:4096])
     board = Board(flash, World(measure_heap=True))
     play(board)
     assert 20000 < board.heap_peak_bytes < 40000
-    assert 30000 < board.heap_shim_bytes < 100_000
+    assert 30000 < board.heap_shim_bytes < shimcode.HEAP_KIB * 1024
 
 
 def test_the_heap_is_limited(flash: Path) -> None:

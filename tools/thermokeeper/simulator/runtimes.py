@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from thermokeeper.programs import program
+from thermokeeper import unix_port
 from thermokeeper.simulator import console, shimcode
 
 if TYPE_CHECKING:
@@ -112,13 +112,7 @@ class ProcessLife(Life):
 
     def _command(self) -> list[str]:
         if self.board.runtime == "micropython":
-            return [
-                str(program("micropython")),
-                "-X",
-                f"heapsize={shimcode.heap_bytes(self.board.heap)}",
-                "-m",
-                "_simstart",
-            ]
+            return unix_port.command("-m", "_simstart", heap_bytes=shimcode.heap_bytes(self.board.heap))
         return [sys.executable, "-m", "thermokeeper.simulator.life"]
 
     def _environment(self, control: int, world: str) -> dict[str, str]:

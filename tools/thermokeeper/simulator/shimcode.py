@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import builtins
 import functools
-import hashlib
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from thermokeeper import bytecode
 from thermokeeper.errors import ToolError
-from thermokeeper.programs import program
 
 SHIM = Path(__file__).parent / "shim"
 NAMES = frozenset(path.stem for path in SHIM.glob("*.py"))
-HEAP_KIB = 98  # what the shim's modules take of a MicroPython heap; on a board theirs are in flash, and C
+HEAP_KIB = 102  # what the shim's modules take of a MicroPython heap; on a board theirs are in flash, and C
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
@@ -60,36 +56,9 @@ class ShimModules(dict[str, ModuleType]):
         return __import__(name, globals_, locals_, names, level)
 
 
-@functools.cache
 def compiled_folder() -> Path:
-    """Folder with the shim compiled for MicroPython; made once for each version of it."""
-    digest = hashlib.sha256()
-    sources = sorted(SHIM.glob("*.py"))
-    for source in sources:
-        digest.update(source.name.encode() + source.read_bytes())
-    folder = Path(tempfile.gettempdir()) / f"thermokeeper-shim-{digest.hexdigest()[:16]}"
-    if (folder / "complete").exists():
-        return folder
-    building = Path(tempfile.mkdtemp(prefix="thermokeeper-shim-"))
-    for source in sources:
-        command = [
-            str(program("mpy-cross")),
-            "-O2",
-            "-s",
-            source.name,
-            "-o",
-            str(building / f"{source.stem}.mpy"),
-            str(source),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ToolError(f"mpy-cross refuses {source.name}: {done.stderr.strip()}")
-    (building / "complete").touch()
-    try:
-        building.rename(folder)
-    except OSError:  # another process was quicker
-        shutil.rmtree(building)
-    return folder
+    """Folder with the shim compiled for MicroPython."""
+    return bytecode.compiled_folder({"": SHIM}, level=2)
 
 
 def heap_bytes(limit: str) -> int:

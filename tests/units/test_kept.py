@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from thermokeeper.release.kept import kept
+from thermokeeper.kept import kept
 
 
 @pytest.fixture(autouse=True)
