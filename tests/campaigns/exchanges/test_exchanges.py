@@ -236,13 +236,13 @@ def test_a_life_with_a_dms_ends_as_the_clean_one_whatever_is_harmed_in_any_way(g
     assert [name for name in HARMS if not report.of(name)] == []
 
 
+@pytest.mark.whole
 def test_lives_on_micropython_end_as_the_clean_one(goods_folder):
     with Crew(goods_folder, 2) as crew:
         ((_, clean),) = crew.live([{"name": "clean", "runtime": "micropython"}])
         assert not clean.problems, story(clean)
-        chosen = SAMPLE if WHOLE else SAMPLE[::4]
-        numbers = [len(clean.exchanges) * place // len(chosen) for place in range(len(chosen))]
-        cases = [harmed(number, harm, "micropython") for number, harm in zip(numbers, chosen, strict=True)]
+        numbers = [len(clean.exchanges) * place // len(SAMPLE) for place in range(len(SAMPLE))]
+        cases = [harmed(number, harm, "micropython") for number, harm in zip(numbers, SAMPLE, strict=True)]
         for _, outcome in crew.live(cases):
             assert not outcome.problems, story(outcome)
 
