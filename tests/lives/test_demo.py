@@ -56,6 +56,7 @@ def test_a_story_is_told_to_its_end(cloud, capsys, monkeypatch):
     assert missing == [], told
 
 
+@pytest.mark.whole
 def test_a_step_that_does_not_happen_ends_the_demo(capsys, monkeypatch):
     monkeypatch.setattr(telling, "STEP_LIMIT_S", 4)
     monkeypatch.setattr(OwnerClient, "claim_device", lambda self, uuid: None)

@@ -257,6 +257,7 @@ def test_a_release_that_fails_is_left_and_the_server_is_told(life):
 # -- what is lost on the way -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.whole
 @FOR_HOURS
 @pytest.mark.parametrize("moment", LOST)
 @pytest.mark.parametrize("call", [PROVISION, ACKNOWLEDGE, ACTIVATE, RENAME, TARGET, CURRENT, CONFIRM])

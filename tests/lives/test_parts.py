@@ -83,7 +83,9 @@ def test_compressed_it_costs_only_the_blocks_that_the_board_lacks(settled, compa
     settled.says("reading", "as 2.0.0")
 
 
-@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize(
+    "compressed", [pytest.param(False, marks=pytest.mark.whole), True], ids=["plain", "compressed"]
+)
 def test_it_works_with_firmware_as_text_in_json_too(settled, company, wire, compressed):
     settled.front.on("GET .*/firmware.bin", status(404))
     python_only(company, "2.0.0", compressed=compressed)

@@ -2,12 +2,15 @@
 
 import random
 
+import pytest
+
 from lives.kit import SIZE
 
 SEED = 1
 KINDS = ("before", "middle", "after")
 
 
+@pytest.mark.whole
 def test_an_update_that_the_power_interrupts_is_finished_after_it_is_back(life):
     """Several updates in one life, each cut at another place; a torn flash sector is random, but of the seed."""
     life.boots()
@@ -36,6 +39,7 @@ def test_an_update_that_the_power_interrupts_is_finished_after_it_is_back(life):
     assert life.stored("release")["id"] == life.company.versions[version].id
 
 
+@pytest.mark.whole
 def test_the_power_goes_while_a_download_is_under_way_and_while_nothing_happens(life):
     life.boots()
     life.says("version", "up to date: 1.0.0")

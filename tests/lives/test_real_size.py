@@ -8,7 +8,7 @@ from lives.kit import MICROPYTHON, REAL, REAL_TOO
 
 # Only compiled does our code fit into a slot beside them.
 @pytest.mark.parametrize("runtime", [MICROPYTHON], ids=lambda it: it.name, indirect=True)
-@pytest.mark.parametrize("raw", [True, False], ids=["raw", "base64-in-JSON"])
+@pytest.mark.parametrize("raw", [True, pytest.param(False, marks=pytest.mark.whole)], ids=["raw", "base64-in-JSON"])
 def test_an_update_of_one_and_a_half_megabytes(company, new_life, raw):
     company.publish("1.0.0", size=REAL)
     life = new_life().made(company.foundry.release("1.0.0", company.runtime.source, size=REAL))

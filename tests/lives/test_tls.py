@@ -62,6 +62,7 @@ def test_a_whole_life_with_an_update_over_https_with_the_ca_of_the_factory_recor
     assert life.version == "2.0.0" and life.readings()
 
 
+@pytest.mark.whole
 def test_a_whole_life_with_an_update_over_https_with_the_ca_of_the_release(company, new_life):
     ca = company.secure.ca_path
     life = made_for(new_life(), published(company, ca=ca), company.secure.url)
@@ -190,7 +191,7 @@ def test_every_tls_connection_is_given_back_before_the_next_one_whatever_becomes
         assert said == ["begins", "ends"] * (len(said) // 2)
 
 
-@pytest.mark.parametrize("parts", [until_closed, goodbye_then_until_closed])
+@pytest.mark.parametrize("parts", [pytest.param(until_closed, marks=pytest.mark.whole), goodbye_then_until_closed])
 def test_a_board_reads_no_further_than_the_body_and_ends_the_connection_itself(company, new_life, tmp_path, parts):
     files = prepare(tmp_path / "relay")
     with Relay(company.front.url, files, parts) as relay:

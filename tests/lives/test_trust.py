@@ -127,6 +127,7 @@ def test_a_release_that_may_expire_waits_until_the_time_is_known(company, new_li
     updated(life, "2.0.0")
 
 
+@pytest.mark.whole
 def test_keys_are_changed_by_updates_and_a_revoked_one_is_never_believed_again(company, new_life, tmp_path):
     old, new = write_test_key(tmp_path)[0], another_key(tmp_path)
     life = new_life().made(published(company))

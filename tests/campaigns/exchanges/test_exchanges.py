@@ -33,7 +33,7 @@ LOST = ("cut before the answer", "reset before the answer", "cut in the head", "
 # These come to each exchange, or to the first of each label; of the others each comes to every so manieth.
 # `make exchanges` has them all.
 AT_EACH = (*LOST, "led away") if WHOLE else (LOST[0], "led away")
-TURNS, STORMS = (6, 24) if WHOLE else (40, 0)
+TURNS, STORMS = (6, 24) if WHOLE else (60, 0)
 
 # On MicroPython: one harm after the other, each at another exchange.
 SAMPLE = (

@@ -73,7 +73,7 @@ class Plan:
 def _is_cut(course: str, operation: Operation) -> bool:
     """An installation is the same for both services: of the blocks of the second one's, every eighth has to do."""
     if not WHOLE:
-        every = (360 if operation.partition in SLOTS else 22) * (2 if course == DMS else 1)
+        every = (480 if operation.partition in SLOTS else 29) * (2 if course == DMS else 1)
         return operation.number % every == 0
     return course != DMS or operation.partition not in SLOTS or operation.number % 8 == 0
 
