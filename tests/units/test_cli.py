@@ -83,6 +83,12 @@ def test_a_tools_error_is_one_line_and_status_1(monkeypatch, capsys):
     assert said.out == ""
 
 
+def test_trouble_with_a_file_or_the_disk_is_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(cli, "load", lambda name: _failing(OSError(28, "No space left on device", "/there/flash.bin")))
+    status, said = _run_main(monkeypatch, capsys, "sim")
+    assert (status, said.err) == (1, "thermokeeper: /there/flash.bin: No space left on device\n")
+
+
 def test_ctrl_c_leaves_no_traceback(monkeypatch, capsys):
     monkeypatch.setattr(cli, "load", lambda name: _failing(KeyboardInterrupt()))
     status, said = _run_main(monkeypatch, capsys, "sim")

@@ -95,6 +95,10 @@ def main() -> None:
     except ToolError as error:
         click.echo(f"thermokeeper: {error}", err=True)
         status = 1
+    except OSError as error:  # of a file or a disk; what is known to go wrong is told better where it does
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"thermokeeper: {where}{error.strerror or error}", err=True)
+        status = 1
     except click.ClickException as error:
         error.show()
         status = error.exit_code

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from thermokeeper.client import commands as client_commands
+from thermokeeper.client.commands import products
 from thermokeeper.errors import ToolError
 from thermokeeper.server import commands as server_commands
 
@@ -35,6 +36,27 @@ def run(shop, tmp_path):
         return result.output
 
     return run
+
+
+def test_a_file_of_any_length_is_added_in_pieces_that_the_server_takes(run, shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(products, "_AT_ONCE", 20)  # as many as this server takes
+    numbers = [f"L{number:05}-{shop.tag}" for number in range(50)]
+    file = tmp_path / "serials.txt"
+    file.write_text("\n".join(numbers))
+    added = run("serial", "add", "--product", shop.tag, "--from-file", str(file))
+    assert added == f"added 50 serial numbers to {shop.tag}\n"
+    more = [f"M{number:05}-{shop.tag}" for number in range(20)] + numbers[:1]
+    file.write_text("\n".join(more))
+    with pytest.raises(ToolError, match=r"is there already.*; the first 20 of 21 are added, the others aren't"):
+        run("serial", "add", "--product", shop.tag, "--from-file", str(file))
+    file.write_text("\n".join(["N1", "N2", "N1"]))
+    with pytest.raises(ToolError, match="N1 is in the list twice"):
+        run("serial", "add", "--product", shop.tag, "--from-file", str(file))
+
+
+def test_what_a_value_has_to_be_is_said_in_words(run, shop):
+    with pytest.raises(ToolError, match="has to be 1 to 64 letters, digits, . _ and -, the first a letter or digit"):
+        run("serial", "add", "--product", shop.tag, "a b")
 
 
 def test_a_vendors_day(run, shop, tmp_path):

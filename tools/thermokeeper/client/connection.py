@@ -13,6 +13,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.faults import in_words
 from thermokeeper.contract.fields import is_word
 from thermokeeper.errors import ToolError
 
@@ -126,7 +127,7 @@ def request(kind: type[Request], **members: Any) -> Request:
     except ValidationError as error:
         fault = error.errors()[0]
         where = " ".join(str(part) for part in fault["loc"])
-        raise ToolError(f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
+        raise ToolError(f"{where}: {in_words(fault)}") from None
 
 
 def segment(text: str) -> str:

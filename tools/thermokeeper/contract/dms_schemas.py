@@ -9,6 +9,11 @@ from thermokeeper.contract.schemas import Message, VendorRequest
 
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+# what each pattern asks for, for a person
+ASKED_BY = {
+    UUID_PATTERN: "a uuid in lower case, as 6fa1c0de-2c4b-8d1e-9a30-0d2b5e7f9c11",
+    TOKEN_PATTERN: "1 to 64 letters, digits, _ and -",
+}
 
 Uuid = Annotated[str, Field(pattern=UUID_PATTERN, examples=["6fa1c0de-2c4b-8d1e-9a30-0d2b5e7f9c11"])]
 

@@ -12,6 +12,15 @@ ID_PATTERN = r"^[0-9a-f]{32}$"
 SERIAL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
+_DIGEST_PATTERN = r"^[0-9a-f]{64}$"
+# what each pattern asks for, for a person
+ASKED_BY = {
+    ID_PATTERN: "32 hex digits in lower case",
+    SERIAL_PATTERN: "1 to 64 letters, digits, . _ and -, the first a letter or digit",
+    CODE_PATTERN: "1 to 32 letters, digits, . _ and -, the first a letter or digit",
+    WORD_PATTERN: "1 to 64 letters, digits, . _ and -, the first no . or -",
+    _DIGEST_PATTERN: "64 hex digits in lower case",
+}
 
 
 def is_id(text: str) -> bool:
@@ -55,7 +64,7 @@ def _only_text_or_moment(value: object) -> object:
 
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
-ProofHex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ProofHex = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
 VersionName = Annotated[
     str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)

@@ -198,7 +198,8 @@ class _PortLife(ProcessLife):
                 if selector.select(0):
                     data = os.read(console, _BLOCK)
                     self.board.port.tell(data)
-                    os.write(said, data)
+                    if not self.board.port.raw:  # what programs talk among themselves is nothing to read
+                        os.write(said, data)
                     last = (last + data)[-len(_PROMPT) :]
                     if raw and last == _PROMPT:
                         os.write(console, _RAW)

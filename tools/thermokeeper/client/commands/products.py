@@ -1,5 +1,6 @@
 """Commands of a vendor: products and their serial numbers."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,8 @@ from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import VendorClient
+
+_AT_ONCE = 1000  # serial numbers, which the server takes whatever they are
 
 
 @click.group(cls=Group)
@@ -84,7 +87,7 @@ def serial_add(
     target: str | None,
     as_json: bool,
 ) -> None:
-    """Add serial numbers to a product: all of them or none.
+    """Add serial numbers to a product: all of them or none; of more than 1,000, each 1,000 of them.
 
     \b
     Example:
@@ -97,7 +100,17 @@ def serial_add(
     wanted = [number for number in wanted if number]
     if not wanted:
         raise ToolError("which? give serial numbers, or --from-file")
-    added = client.add_serials(of, wanted, template, target)
+    if len(set(wanted)) < len(wanted):
+        twice = next(number for number, times in Counter(wanted).items() if times > 1)
+        raise ToolError(f"{twice} is in the list twice")
+    added = 0
+    for begin in range(0, len(wanted), _AT_ONCE):
+        try:
+            added += client.add_serials(of, wanted[begin : begin + _AT_ONCE], template, target)
+        except ToolError as error:
+            if not added:
+                raise
+            raise ToolError(f"{error}; the first {added} of {len(wanted)} are added, the others aren't") from None
     if as_json:
         print_json({"added": added})
     else:

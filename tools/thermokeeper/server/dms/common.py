@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from thermokeeper.contract.faults import in_words
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import SEEN_STEP_S, Ctx
 from thermokeeper.server.http.messagepack import MEDIA_TYPE, BadMessage, TooLarge, unpack
@@ -44,7 +45,7 @@ def packed(kind: Any) -> Any:
         except ValidationError as error:
             fault = error.errors(include_input=False)[0]
             where = ".".join(["body", *(str(part) for part in fault["loc"])])
-            raise ApiError(400, "bad_request", f"{where}: {fault['msg'].removeprefix('Value error, ')}") from None
+            raise ApiError(400, "bad_request", f"{where}: {in_words(fault)}") from None
 
     return Depends(read)
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from thermokeeper.contract.faults import in_words
 from thermokeeper.server.http.messagepack import MessagePackResponse
 from thermokeeper.server.refusals import ApiError
 
@@ -76,7 +77,7 @@ def _first_fault(request: Request, error: RequestValidationError) -> str:
     """The first fault as `where: what`, without the value (which may be a secret)."""
     fault = error.errors()[0]
     where = [str(part) for part in fault["loc"] if not (fault["type"] == "json_invalid" and isinstance(part, int))]
-    what = str(fault["msg"]).removeprefix("Value error, ")
+    what = in_words(fault)
     if fault["type"] == "json_invalid":
         what = f"not JSON ({fault['ctx']['error']})"
     elif where == ["body"] and "json" not in request.headers.get("content-type", "json"):
