@@ -11,7 +11,7 @@ BROUGHT = ("boot.py", "main.py", "lib", "firmware")
 
 
 class BuildWithProject(build_py):
-    """`thermokeeper.release.files.PROJECT` finds them there where no checkout is around the package."""
+    """`thermokeeper.files.PROJECT` finds them there where no checkout is around the package."""
 
     def run(self) -> None:
         super().run()

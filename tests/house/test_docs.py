@@ -21,7 +21,7 @@ from release_support import tool
 from thermokeeper import cli
 from thermokeeper.client.calls import VendorClient
 from thermokeeper.demo.workshop import Workshop
-from thermokeeper.image.partitions import TABLE_OFFSET, available_tables
+from thermokeeper.formats.partitions import TABLE_OFFSET, available_tables
 from thermokeeper.release import application, builder, keys
 from thermokeeper.release.filesystem import pack_smallest
 from thermokeeper.release.stock import stock_firmware

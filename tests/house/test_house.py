@@ -5,6 +5,7 @@ All of it is read from the sources, nothing is run. A new module or door is ente
 
 import ast
 import functools
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -169,11 +170,22 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def _imports(path: Path, at_load: bool | None = None) -> Iterator[str]:
-    """Dotted names of what a file imports; `from a import b` gives a.b. at_load: only at its top, or only elsewhere."""
+def _imports(path: Path, at_load: bool | None = None, for_types: bool = True) -> Iterator[str]:
+    """Dotted names of what a file imports; `from a import b` gives a.b. at_load: only at its top, or only elsewhere.
+
+    for_types: also below `if TYPE_CHECKING`.
+    """
     package = path.relative_to(LIB).parent.parts if LIB in path.parents else ()
     tree = _tree(path)
+    unused = {
+        inner
+        for node in ([] if for_types else ast.walk(tree))
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
     for node in ast.walk(tree):
+        if node in unused:
+            continue
         if at_load is not None and (node in tree.body) != at_load:
             continue
         if isinstance(node, ast.Import):
@@ -345,6 +357,29 @@ def test_rooms_of_the_tools_import_in_one_direction(room):
         allowed = tuple(f"{one}." for one in {room, "errors", *_ROOMS[room]})
         wrong += [f"{module} imports {of}" for of in ours if not f"{of}.".startswith(allowed)]
     _expect_none(wrong)
+
+
+def test_no_circle_in_the_tools():
+    """Neither of modules nor of rooms; what is imported inside functions counts, what only types need doesn't."""
+    modules = {_dotted(path): path for path in _host_files()}
+    rooms: dict[str, set[str]] = {}
+    circles = []
+    graph = {}
+    for name, path in modules.items():
+        needed = {of if of in modules else of.rpartition(".")[0] for of in _imports(path, for_types=False)}
+        graph[name] = {of for of in needed if of in modules and of != name}
+        room = ".".join(name.split(".")[:2])
+        rooms.setdefault(room, set()).update({".".join(of.split(".")[:2]) for of in graph[name]} - {room})
+    for edges in (graph, rooms):
+        try:
+            tuple(graphlib.TopologicalSorter(edges).static_order())
+        except graphlib.CycleError as error:
+            circles.append(" -> ".join(error.args[1]))
+    _expect_none(circles)
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(TOOLS).with_suffix("").parts).removesuffix(".__init__")
 
 
 def test_nothing_imports_tests_or_looks_up_from_the_device():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from thermokeeper.release.files import PROJECT
+from thermokeeper.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
 
 pytestmark = pytest.mark.whole

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from door import Door
 from plain_http import read_request
 from thermokeeper.simulator.board import Board
 
@@ -178,9 +179,8 @@ class Front:
     def __init__(self, server_url: str = "") -> None:
         parts = urlsplit(server_url)
         self._server = (parts.hostname, parts.port) if parts.hostname and parts.port else None
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._port = self._listening.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._door = Door()
+        self.url = self._door.url
         self.requests: list[Request] = []
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
@@ -188,12 +188,12 @@ class Front:
         self.boards: list[Board] = []  # that call it; their time passes where it makes them wait
 
     def __enter__(self) -> Front:
-        self._serve(self._listening)
+        threading.Thread(target=self._serve, name="front", daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
-        self._close()
+        self._door.shut()
 
     def on(self, pattern: str, reply: Reply, times: int | None = None) -> Rule:
         """From now on `reply` answers requests whose method and path match, so many of them; the newest rule wins."""
@@ -216,31 +216,15 @@ class Front:
         self.requests.clear()
 
     def down(self) -> None:
-        """Refuse connections. The port stays ours: bound, and nobody listens."""
-        self._close()
-        self._listening = socket.socket()
-        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listening.bind(("127.0.0.1", self._port))
+        """Refuse connections."""
+        self._door.refuse()
 
     def up(self) -> None:
         """Accept connections again."""
-        self._listening.listen()
-        self._serve(self._listening)
+        self._door.welcome()
 
-    def _close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        self._listening.close()
-
-    def _serve(self, listening: socket.socket) -> None:
-        threading.Thread(target=self._accept, args=(listening,), name="front", daemon=True).start()
-
-    def _accept(self, listening: socket.socket) -> None:
-        while True:
-            try:
-                board, _ = listening.accept()
-            except OSError:
-                return
+    def _serve(self) -> None:
+        while board := self._door.accept():
             threading.Thread(target=self._exchange, args=(board,), name="front's connection", daemon=True).start()
 
     def _exchange(self, board: socket.socket) -> None:

@@ -29,13 +29,13 @@ import pytest
 import images
 from lives.front import Front
 from release_support import write_test_key
-from thermokeeper import factory_record
 from thermokeeper.client.calls import VendorClient
 from thermokeeper.contract import schemas
 from thermokeeper.demo.workshop import PRODUCT, Workshop
-from thermokeeper.image.partitions import table_for
+from thermokeeper.files import PROJECT
+from thermokeeper.formats import factory_record
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.release import budget
-from thermokeeper.release.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules.ratelimit import Rate

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from door import Door
 from lives.kit import Change, Company, Foundry, Life, Runtime
-from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT
+from thermokeeper.formats import factory_record
 from thermokeeper.release import authority, keys
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.tls import TlsFiles, prepare
@@ -80,8 +81,8 @@ class Relay:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(files.certificate, files.key)
         self._parts = parts
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"https://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._door = Door()
+        self.url = f"https://127.0.0.1:{self._door.port}"
         self.waited_s: list[float] = []
 
     def __enter__(self) -> Relay:
@@ -89,14 +90,10 @@ class Relay:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._listening.close()
+        self._door.shut()
 
     def _accept(self) -> None:
-        while True:
-            try:
-                board, _ = self._listening.accept()
-            except OSError:
-                return
+        while board := self._door.accept():
             threading.Thread(target=self._serve, args=(board,), name="relayed", daemon=True).start()
 
     def _serve(self, board: socket.socket) -> None:

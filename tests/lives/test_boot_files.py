@@ -10,8 +10,8 @@ import pytest
 from littlefs import LittleFS
 
 from lives.kit import FOR_HOURS, Life
+from thermokeeper.files import PROJECT
 from thermokeeper.release.application import board_files
-from thermokeeper.release.files import PROJECT
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.world import MOMENTS, World
 

@@ -4,10 +4,10 @@ import json
 import re
 
 from lives.kit import CRASHES, QUICKLY, SERIAL
-from thermokeeper import factory_record
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.demo.workshop import PRODUCT
-from thermokeeper.release.files import PROJECT
+from thermokeeper.files import PROJECT
+from thermokeeper.formats import factory_record
 
 
 def ask(life, line):

@@ -10,7 +10,7 @@ from thermokeeper.client.calls import OwnerClient, VendorClient
 from thermokeeper.demo import telling
 from thermokeeper.demo.__main__ import main
 from thermokeeper.errors import ToolError
-from thermokeeper.release.files import PROJECT
+from thermokeeper.files import PROJECT
 
 _TOLD = {
     "gadgetkeeper": ["registered product Thermometer and serial", "activate done: thing", "apiKey and thing id"],

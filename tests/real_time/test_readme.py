@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from thermokeeper.release.files import PROJECT
+from thermokeeper.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
 
 _SERVER = "http://127.0.0.1:8210"  # where `server run` listens unless it is told otherwise

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from keeper.imaging import image
-from thermokeeper.image.partitions import FLASH_SIZES
+from thermokeeper.formats.partitions import FLASH_SIZES
 from thermokeeper.release.application import application_files, listed_packages
 from thermokeeper.release.firmware import bootloader_offset
 

@@ -18,7 +18,7 @@ import authorities
 from budget.install import library
 from thermokeeper.contract.dms_uuid import uuid_of
 from thermokeeper.demo.workshop import PRODUCT, Workshop
-from thermokeeper.image.partitions import table_for
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.release.builder import read_release
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.stock import stock_firmware

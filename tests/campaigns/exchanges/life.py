@@ -24,9 +24,9 @@ import httpx
 
 from exchanges.proxy import Proxy
 from exchanges.setting import Elsewhere, Goods, Service
-from thermokeeper import factory_record
 from thermokeeper.demo.workshop import PRODUCT
-from thermokeeper.image.partitions import table_for
+from thermokeeper.formats import factory_record
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.simulator import nvs
 from thermokeeper.simulator.board import Board, Event
 from thermokeeper.simulator.describe import describe

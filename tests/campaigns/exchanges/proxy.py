@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from door import Door
 from plain_http import read_request
 from thermokeeper.simulator.board import Board
 
@@ -130,40 +131,30 @@ class Proxy:
         self.restart: Callable[[], None] = lambda: None  # of the server
         self.trouble: BaseException | None = None
         self._lock = threading.Lock()
-        self._ended = False
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._port = self._listening.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
-        self._bound: socket.socket | None = None
+        self._door = Door()
+        self.url = self._door.url
 
     def __enter__(self) -> Proxy:
         if 0 in self.refused:
-            self._deafen()
+            self._door.refuse()
         threading.Thread(target=self._serve, name="harming proxy", daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ended = True
         self.accept_again()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        self._door.shut()
 
     @property
     def refuses(self) -> bool:
         """Whether connections are refused now."""
-        return self._bound is not None
+        return self._door.refuses
 
     def accept_again(self) -> None:
         """End a refusal. The exchange that was refused counts as one."""
         with self._lock:
-            if self._bound is None:
-                return
-            record = Record(len(self.records), self._clock(), harm="refused")
-            self.records.append(record)
-            bound, self._bound = self._bound, None
-            self._listening = bound
-            bound.listen()
+            if self._door.refuses:
+                self.records.append(Record(len(self.records), self._clock(), harm="refused"))
+                self._door.welcome()
 
     def ask(self, request: Request) -> bytes:
         """The server's whole answer to a request; b"" if the server is away or breaks off."""
@@ -174,25 +165,8 @@ class Proxy:
                 parts.append(data)
         return b"".join(parts)
 
-    def _deafen(self) -> None:
-        """Refuse connections; the port stays ours: bound, and nobody listens."""
-        with self._lock:
-            with contextlib.suppress(OSError):
-                self._listening.shutdown(socket.SHUT_RDWR)
-            self._listening.close()
-            self._bound = socket.socket()
-            self._bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._bound.bind(("127.0.0.1", self._port))
-
     def _serve(self) -> None:
-        while not self._ended:
-            try:
-                board, _ = self._listening.accept()
-            except OSError:
-                if self._bound is None and self._ended:
-                    return
-                time.sleep(0.002)  # deaf: until `accept_again`
-                continue
+        while board := self._door.accept():
             try:
                 self._exchange(board)
             except (ConnectionError, TimeoutError):
@@ -208,7 +182,7 @@ class Proxy:
         board.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = len(self.records)
         if number + 1 in self.refused:
-            self._deafen()  # before this one is answered, so that the next can't slip through
+            self._door.refuse()  # before this one is answered, so that the next can't slip through
         at_ms = self._clock()
         request = _read(board)
         if request is None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import images
+from door import Door
 from power.workshop import shortened
 from thermokeeper.client.calls import OwnerClient, VendorClient
 from thermokeeper.demo.workshop import PRODUCT, Workshop
+from thermokeeper.files import PROJECT
 from thermokeeper.release import builder
-from thermokeeper.release.files import PROJECT
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
@@ -167,24 +167,18 @@ class Elsewhere:
     """Another server, to which the board is led: it notes what it gets, and answers so that it is asked again."""
 
     def __init__(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._door = Door()
+        self.url = self._door.url
         self.heard: list[bytes] = []
         threading.Thread(target=self._serve, name="elsewhere", daemon=True).start()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        self._door.shut()
 
     def _serve(self) -> None:
         body = b'{"id": "%s", "name": "3.0.0", "description": "from elsewhere"}' % (b"e" * 32)
         answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        while True:
-            try:
-                board, _ = self._listening.accept()
-            except OSError:
-                return
+        while board := self._door.accept():
             with contextlib.suppress(OSError), board:
                 board.settimeout(5)
                 data = b""

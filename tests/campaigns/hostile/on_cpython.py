@@ -4,8 +4,8 @@ import sys
 import time
 from types import ModuleType
 
-from thermokeeper.simulator import streams
-from thermokeeper.simulator.filesystem import Files
+from thermokeeper.simulator.on_cpython import streams
+from thermokeeper.simulator.on_cpython.filesystem import Files
 
 _TICKS = 1 << 30
 

@@ -20,13 +20,12 @@ from typing import Any
 
 import images
 from keeper.release import key_id
-from thermokeeper import factory_record
+from thermokeeper.files import PROJECT
+from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.image import builder as image_builder
-from thermokeeper.image import nvs
-from thermokeeper.image.partitions import table_for
 from thermokeeper.release import builder, keys
 from thermokeeper.release.application import application_files, trust_module
-from thermokeeper.release.files import PROJECT
 from thermokeeper.release.filesystem import pack_smallest
 from thermokeeper.release.firmware import read_firmware
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 import interpreter
+from door import Door
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -104,26 +105,20 @@ class Server:
         self._manners = manners
         self.connections = 0
         self.ended = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
+        self._door = Door()
+        self.port = self._door.port
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self.ended.set()
-        # a listener that is closed doesn't wake its accept(): a last connection does
-        with socket.create_connection(("127.0.0.1", self.port)):
-            pass
+        self._door.shut()
         self._thread.join(5)
-        self._listener.close()
         assert not self._thread.is_alive()
 
     def _serve(self) -> None:
-        while True:
-            peer, _ = self._listener.accept()
+        while peer := self._door.accept():
             with peer:
-                if self.ended.is_set():
-                    return
                 self.connections += 1
                 peer.settimeout(5)
                 try:

@@ -11,10 +11,10 @@ import pytest
 
 from lives.kit import MICROPYTHON, SERIAL, Foundry
 from mock_rom import Rom
-from thermokeeper import factory_record
 from thermokeeper.board.link import Link
 from thermokeeper.demo.workshop import PRODUCT
-from thermokeeper.image.partitions import table_for
+from thermokeeper.formats import factory_record
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.release.builder import read_release
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.simulator.board import Event

@@ -13,8 +13,8 @@ from release_support import tool
 from thermokeeper.board import deploy
 from thermokeeper.board.link import Link, linked
 from thermokeeper.errors import ToolError
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.image.describe import describe
-from thermokeeper.image.partitions import table_for
 from thermokeeper.release.filesystem import unpack
 
 

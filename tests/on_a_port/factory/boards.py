@@ -9,8 +9,8 @@ from keeper import device
 from keeper.errors import FactoryError
 from keeper.factory import identity
 from thermokeeper.errors import ToolError
+from thermokeeper.formats.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary
 from thermokeeper.image.builder import Piece
-from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary
 
 FLASH_SIZE = 4 << 20
 SECTOR = 4096

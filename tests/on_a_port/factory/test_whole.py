@@ -19,7 +19,7 @@ from thermokeeper.client.calls import VendorClient
 from thermokeeper.demo.workshop import Workshop
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import line as production
-from thermokeeper.release.files import PROJECT
+from thermokeeper.files import PROJECT
 from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server.local import LocalServer
 from thermokeeper.simulator.board import Board, Event

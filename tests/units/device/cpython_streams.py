@@ -8,7 +8,7 @@ import time
 
 import keeper.talking.wire
 import keeper.trusting.tls
-from thermokeeper.simulator import streams
+from thermokeeper.simulator.on_cpython import streams
 
 _modules = streams.modules()
 sys.modules["deflate"] = _modules["deflate"]

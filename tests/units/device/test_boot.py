@@ -16,7 +16,7 @@ from support_flash import app_image, board
 HEAP_KIB = 1024
 
 if sys.implementation.name == "cpython":
-    from thermokeeper.simulator.filesystem import Files
+    from thermokeeper.simulator.on_cpython.filesystem import Files
 
     vfs = Files().vfs_module()
 else:

@@ -15,11 +15,10 @@ from keeper import release
 from keeper.factory import identity
 from keeper.imaging import image
 from release_support import CREATED, MOUNT, micropython, tool
-from thermokeeper import factory_record
 from thermokeeper.errors import ToolError
-from thermokeeper.image import nvs
+from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats.partitions import available_tables, read_binary, read_csv
 from thermokeeper.image.describe import describe
-from thermokeeper.image.partitions import available_tables, read_binary, read_csv
 from thermokeeper.release.builder import read_release
 from thermokeeper.release.stock import stock_firmware
 

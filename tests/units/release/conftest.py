@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import release_support
-from thermokeeper.simulator import streams
+from thermokeeper.simulator.on_cpython import streams
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import ast
 import pytest
 
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT
 from thermokeeper.release.application import BOARD_FILES, board_files
 from thermokeeper.release.boardfiles import bare
-from thermokeeper.release.files import PROJECT
 
 SOURCE = b'''# Product main.py, revision 3
 """What it is.

@@ -9,10 +9,10 @@ import pytest
 from keeper.release import HEADER_SIZE
 from release_support import tool
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT
 from thermokeeper.release import budget, commands, costs
 from thermokeeper.release.application import merged_files
 from thermokeeper.release.builder import read_release
-from thermokeeper.release.files import PROJECT
 from thermokeeper.release.weighing import Weights, weigh
 
 

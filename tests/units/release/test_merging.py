@@ -16,8 +16,8 @@ import firmware_names
 from extent import WHOLE
 from thermokeeper.bytecode import compile_module
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT
 from thermokeeper.release.application import listed_packages, merged_files
-from thermokeeper.release.files import PROJECT
 from thermokeeper.release.merging import pack_modules
 from thermokeeper.simulator import shimcode
 

@@ -16,8 +16,8 @@ from keeper.imaging import image
 from keeper.release import header
 from release_support import CREATED, tool
 from thermokeeper.errors import ToolError
+from thermokeeper.formats.partitions import available_tables
 from thermokeeper.image.describe import describe, slot_release
-from thermokeeper.image.partitions import available_tables
 from thermokeeper.release.builder import header_offset, read_release
 from thermokeeper.release.firmware import read_firmware, reader
 

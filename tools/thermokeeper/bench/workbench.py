@@ -18,15 +18,14 @@ from typing import Any
 
 import httpx
 
-from thermokeeper import factory_record
 from thermokeeper.client.calls import VendorClient
 from thermokeeper.demo.workshop import PRODUCT, Workshop
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT
+from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.image import builder as image_builder
-from thermokeeper.image import nvs
-from thermokeeper.image.partitions import table_for
 from thermokeeper.release.builder import ReleaseFile, read_release
-from thermokeeper.release.files import PROJECT
 from thermokeeper.release.firmware import Firmware
 from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server.local import LocalServer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from thermokeeper.release.files import PROJECT
+from thermokeeper.files import PROJECT
 
 _PATH = click.Path(path_type=Path)
 _PORT_HELP = "Where the board is: /dev/ttyUSB0, COM3, socket://HOST:PORT, rfc2217://HOST:PORT.  [the only one on USB]"

@@ -17,8 +17,8 @@ from esptool.util import FatalError, flash_size_bytes
 
 from thermokeeper.board import port as ports
 from thermokeeper.errors import ToolError
+from thermokeeper.files import read_bytes
 from thermokeeper.image.describe import describe
-from thermokeeper.release.files import read_bytes
 
 ATTEMPTS = 7  # to reach the ROM; each takes about a second
 

@@ -12,7 +12,7 @@ from thermokeeper.demo.story import SERIAL, THING, Story
 from thermokeeper.demo.telling import Watcher
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.errors import ToolError
-from thermokeeper.image.partitions import table_for
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.simulator import nvs
 
 OWNER = "Jane Doe"

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thermokeeper import factory_record
+from thermokeeper.files import PROJECT, write_bytes
+from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats.partitions import table_for
 from thermokeeper.image import builder as image_builder
-from thermokeeper.image import nvs
-from thermokeeper.image.partitions import table_for
 from thermokeeper.release import authority, keys, trust
 from thermokeeper.release import builder as release_builder
 from thermokeeper.release.application import BOARD_FILES, application_files, merged_files, trust_module
-from thermokeeper.release.files import PROJECT, write_bytes
 from thermokeeper.release.filesystem import pack_smallest
 from thermokeeper.release.firmware import read_firmware
 

@@ -16,7 +16,7 @@ from thermokeeper.factory import label, serials, stock
 from thermokeeper.factory.journal import Journal
 from thermokeeper.factory.lock import alone
 from thermokeeper.factory.units import Plan, Seed
-from thermokeeper.image.nvs import parse_network
+from thermokeeper.formats.nvs import parse_network
 from thermokeeper.release import authority
 
 

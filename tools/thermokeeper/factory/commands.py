@@ -8,9 +8,9 @@ import click
 from thermokeeper.client.commands.support import print_json, vendor_call
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import STEPS, Unit
+from thermokeeper.files import PROJECT, write_bytes
+from thermokeeper.formats.partitions import FLASH_SIZES
 from thermokeeper.groups import Group
-from thermokeeper.image.partitions import FLASH_SIZES
-from thermokeeper.release.files import PROJECT, write_bytes
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import VendorClient

@@ -14,7 +14,7 @@ from thermokeeper.factory.lock import alone
 from thermokeeper.factory.ports import BoardPort
 from thermokeeper.factory.stock import Stock
 from thermokeeper.factory.units import Unit
-from thermokeeper.release.files import write_bytes
+from thermokeeper.files import write_bytes
 
 Say = Callable[[str], None]
 _READING_S = 60  # from reset to the first reading; a board takes about ten seconds

@@ -12,7 +12,7 @@ from typing import Any
 from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import Seed
-from thermokeeper.release.files import read_bytes
+from thermokeeper.files import read_bytes
 
 SECRET_BYTES = 32
 # members of a factory record that aren't a board's own affair
@@ -43,7 +43,7 @@ def from_csv(path: Path, token: str | None = None) -> Iterator[Seed]:
 
     An empty cell is as good as none. token: for rows without one.
     """
-    from thermokeeper.image.nvs import parse_network
+    from thermokeeper.formats.nvs import parse_network
 
     try:
         text = read_bytes(path, "a CSV file with a column `serial`").decode("utf-8-sig")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from keeper import release as release_format
 from keeper.errors import ReleaseError
-from thermokeeper import factory_record
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import Plan, Seed
-from thermokeeper.image import builder, nvs
+from thermokeeper.files import read_bytes, write_bytes
+from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats.partitions import table_for
+from thermokeeper.image import builder
 from thermokeeper.image.builder import Piece
-from thermokeeper.image.partitions import table_for
 from thermokeeper.release import keys
 from thermokeeper.release.builder import ReleaseFile, read_release
-from thermokeeper.release.files import read_bytes, write_bytes
 from thermokeeper.release.firmware import read_firmware
 
 _FIRMWARE = "firmware.bin"

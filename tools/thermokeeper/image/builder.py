@@ -14,10 +14,10 @@ from esptool.util import FatalError
 from keeper import release as release_format
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
-from thermokeeper.image.partitions import FLASH_SIZES, TABLE_OFFSET, table_for
+from thermokeeper.files import read_bytes
+from thermokeeper.formats.partitions import FLASH_SIZES, TABLE_OFFSET, table_for
 from thermokeeper.release.boardfiles import bare
 from thermokeeper.release.builder import ReleaseFile
-from thermokeeper.release.files import read_bytes
 from thermokeeper.release.filesystem import pack
 from thermokeeper.release.firmware import ROLLBACK_SINCE, Firmware, bootloader_offset
 

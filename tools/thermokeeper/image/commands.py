@@ -8,15 +8,15 @@ import click
 
 from keeper import release as release_format
 from keeper.errors import ReleaseError
-from thermokeeper import factory_record
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT, read_bytes, write_bytes
+from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats.partitions import FLASH_SIZES, table_for
 from thermokeeper.groups import Group
-from thermokeeper.image import builder, nvs
+from thermokeeper.image import builder
 from thermokeeper.image.describe import describe
-from thermokeeper.image.partitions import FLASH_SIZES, table_for
 from thermokeeper.release import authority, keys
 from thermokeeper.release.builder import read_release
-from thermokeeper.release.files import PROJECT, read_bytes, write_bytes
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.firmware import read_firmware
 from thermokeeper.release.trust import read_trust

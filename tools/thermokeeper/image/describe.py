@@ -9,7 +9,7 @@ from keeper.errors import FactoryError, KeeperError, ReleaseError
 from keeper.factory import identity
 from keeper.imaging import image
 from thermokeeper.errors import ToolError
-from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
+from thermokeeper.formats.partitions import TABLE_OFFSET, TABLE_SIZE, Partition, Table, read_binary
 from thermokeeper.release import authority
 from thermokeeper.release.bootloader import rolls_back
 from thermokeeper.release.builder import header_offset

@@ -12,8 +12,8 @@ from pathlib import Path
 from keeper.release import key_id
 from thermokeeper.bytecode import compile_module
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT, read_bytes
 from thermokeeper.release.boardfiles import bare
-from thermokeeper.release.files import PROJECT, read_bytes
 from thermokeeper.release.merging import pack_modules
 from thermokeeper.release.merging.text import SourceError
 from thermokeeper.release.tracing import SourceMap

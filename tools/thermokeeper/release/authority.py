@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from thermokeeper.errors import ToolError
-from thermokeeper.release.files import read_bytes
+from thermokeeper.files import read_bytes
 
 _WHAT = "the certificate of a CA (PEM)"
 

@@ -16,8 +16,8 @@ from keeper import release
 from keeper.errors import ReleaseError
 from keeper.imaging import image
 from thermokeeper.errors import ToolError
+from thermokeeper.files import read_bytes
 from thermokeeper.release import compression, keys, secureboot
-from thermokeeper.release.files import read_bytes
 from thermokeeper.release.firmware import reader
 
 # A device that knows only the first would look for the header where the signature sector is. So the manifest says it:

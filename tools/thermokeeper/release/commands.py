@@ -12,13 +12,13 @@ import click
 from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
+from thermokeeper.files import PROJECT, read_bytes, write_bytes
+from thermokeeper.formats.partitions import FLASH_SIZES, available_tables, table_for
 from thermokeeper.groups import Group
-from thermokeeper.image.partitions import FLASH_SIZES, available_tables, table_for
 from thermokeeper.release import authority, builder, costs, keys
 from thermokeeper.release import known as known_releases
 from thermokeeper.release import trust as trusting
 from thermokeeper.release.application import application_files, merged_files, trust_module
-from thermokeeper.release.files import PROJECT, read_bytes, write_bytes
 from thermokeeper.release.filesystem import pack_smallest, unpack
 from thermokeeper.release.firmware import interpreter_of, interpreter_version, read_firmware
 from thermokeeper.release.tracing import SourceMap

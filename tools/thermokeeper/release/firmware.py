@@ -19,10 +19,10 @@ from keeper.errors import ReleaseError
 from keeper.imaging import image
 from keeper.release import MAGIC
 from thermokeeper.errors import ToolError
-from thermokeeper.image.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary
+from thermokeeper.files import read_bytes
+from thermokeeper.formats.partitions import TABLE_OFFSET, TABLE_SIZE, read_binary
 from thermokeeper.release import bootloader as bootloader_code
 from thermokeeper.release import secureboot
-from thermokeeper.release.files import read_bytes
 
 ROLLBACK_SINCE = (1, 21)  # of MicroPython: in ports/esp32/boards/sdkconfig.base; before, some boards had it themselves
 _DESCRIPTION = b"\x32\x54\xcd\xab"  # esp_app_desc_t, first in the first segment of every application

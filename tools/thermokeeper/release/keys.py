@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from keeper.release import SIGNATURE_SIZE
 from thermokeeper.errors import ToolError
-from thermokeeper.release.files import read_bytes
+from thermokeeper.files import read_bytes
 
 _SALT_SIZE = 32
 

@@ -12,9 +12,9 @@ from keeper import release
 from keeper.board.layout import REUSING
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
+from thermokeeper.files import read_bytes
 from thermokeeper.release.builder import ReleaseFile, read_release
 from thermokeeper.release.compression import fetched_bytes
-from thermokeeper.release.files import read_bytes
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.trust import read_trust
 

@@ -23,7 +23,7 @@ from thermokeeper.simulator import console, shimcode
 
 if TYPE_CHECKING:
     from thermokeeper.simulator.board import Board
-    from thermokeeper.simulator.sandbox import Sandbox
+    from thermokeeper.simulator.on_cpython.sandbox import Sandbox
 
 _POLL_S = 0.05
 # what the control channel says last
@@ -113,7 +113,7 @@ class ProcessLife(Life):
     def _command(self) -> list[str]:
         if self.board.runtime == "micropython":
             return unix_port.command("-m", "_simstart", heap_bytes=shimcode.heap_bytes(self.board.heap))
-        return [sys.executable, "-m", "thermokeeper.simulator.life"]
+        return [sys.executable, "-m", "thermokeeper.simulator.on_cpython.life"]
 
     def _environment(self, control: int, world: str) -> dict[str, str]:
         board = self.board
@@ -234,7 +234,7 @@ class HereLife(Life):
     _sandbox: Sandbox | None = None
 
     def run(self) -> str:
-        from thermokeeper.simulator.sandbox import Sandbox
+        from thermokeeper.simulator.on_cpython.sandbox import Sandbox
 
         self._sandbox = Sandbox(self.board, self.cause)
         if self._halted:  # while that was made

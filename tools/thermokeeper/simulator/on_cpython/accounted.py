@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from thermokeeper.simulator.streams import WOULD_BLOCK, Socket, SSLContext, TlsSocket
+from thermokeeper.simulator.on_cpython.streams import WOULD_BLOCK, Socket, SSLContext, TlsSocket
 
 _ENOBUFS = 105
 _NO_ANSWER, _NO_MEMORY = -202, -203  # EAI_FAIL, EAI_MEMORY of lwIP

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from thermokeeper.simulator.deflateio import DeflateIO
+from thermokeeper.simulator.on_cpython.deflateio import DeflateIO
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mp_image_tool_esp32.partition_table import PartitionEntry, PartitionError, PartitionTable
 
 from thermokeeper.errors import ToolError
-from thermokeeper.release.files import PROJECT, read_bytes
+from thermokeeper.files import PROJECT, read_bytes
 
 TABLE_OFFSET = 0x8000
 TABLE_SIZE = 0x1000

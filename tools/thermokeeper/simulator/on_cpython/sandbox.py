@@ -31,10 +31,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from thermokeeper.simulator import accounted, console, imports, streams
-from thermokeeper.simulator.filesystem import Files
+from thermokeeper.simulator import console
+from thermokeeper.simulator.on_cpython import accounted, imports, streams
+from thermokeeper.simulator.on_cpython.filesystem import Files
+from thermokeeper.simulator.on_cpython.streams import module_of
 from thermokeeper.simulator.shimcode import ShimModules
-from thermokeeper.simulator.streams import module_of
 
 if TYPE_CHECKING:
     from thermokeeper.simulator.board import Board

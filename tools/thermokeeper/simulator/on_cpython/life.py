@@ -1,8 +1,8 @@
-"""One life of a board on CPython in a process of its own: `python -m thermokeeper.simulator.life`, told by TK_SIM_*."""
+"""One life of a board on CPython in a process of its own: `python -m` this module, told by TK_SIM_*."""
 
 import sys
 
-from thermokeeper.simulator.sandbox import Sandbox
+from thermokeeper.simulator.on_cpython.sandbox import Sandbox
 
 
 def say(line: str) -> None:

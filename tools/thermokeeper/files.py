@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thermokeeper.errors import ToolError
 
-_CHECKOUT, _INSTALLED = Path(__file__).resolve().parents[3], Path(__file__).resolve().parents[1] / "project"
+_CHECKOUT, _INSTALLED = Path(__file__).resolve().parents[2], Path(__file__).resolve().parent / "project"
 # where boot.py, main.py, lib/ and firmware/ are: around the package, or brought along by it
 PROJECT = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 MAX_INPUT_BYTES = 64 << 20  # more than any flash chip an ESP32 can have: nothing we read is larger

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from thermokeeper.simulator.volume import DIRECTORY, File, VfsLfs2, recognised
+from thermokeeper.simulator.on_cpython.volume import DIRECTORY, File, VfsLfs2, recognised
 
 
 class Files:

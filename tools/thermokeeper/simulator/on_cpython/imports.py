@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from thermokeeper.simulator.filesystem import Files
+from thermokeeper.simulator.on_cpython.filesystem import Files
 from thermokeeper.simulator.shimcode import NAMES, ShimModules
 
 _BOARD_MODULES = frozenset(name for name in NAMES if not name.startswith("_"))
