@@ -82,6 +82,13 @@ def test_the_file_system_is_the_smallest_that_holds_the_files(product: Path) -> 
         assert packed == filesystem.pack_smallest(dict(reversed(files.items())))
 
 
+def test_a_folder_without_boot_files_beside_it_is_said(product: Path, tmp_path: Path) -> None:
+    shutil.copytree(product / "lib", tmp_path / "lib")
+    told = f"note: no boot.py and main.py beside {tmp_path / 'lib'}: boards keep those that they have"
+    assert told in build(product, tmp_path / "r.tkr", lib=tmp_path / "lib")
+    assert "no boot.py" not in build(product, tmp_path / "r.tkr")
+
+
 def test_compiled_files_name_no_path_of_this_machine(product: Path) -> None:
     fs = read_release(product / "signed.tkr").fs
     assert str(product).encode() not in fs and b"/tmp" not in fs and b"thermometer.inner" in fs

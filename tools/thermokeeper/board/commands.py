@@ -32,7 +32,12 @@ def flash(image: Path, port: str | None, baud: int, erase: bool) -> None:
 
 @click.command("deploy")
 @click.option("--port", help=_PORT_HELP)
-@click.option("--lib", type=_PATH, default=PROJECT / "lib", help="Folder with the packages.  [the project's lib/]")
+@click.option(
+    "--lib",
+    type=_PATH,
+    default=PROJECT / "lib",
+    help="Folder with the packages; boot.py and main.py beside it come along.  [the project's lib/]",
+)
 @click.option("--clear", is_flag=True, help="Take off what was deployed: the board runs its release again.")
 def deploy(port: str | None, lib: Path, clear: bool) -> None:
     """Bring changed files to a board and run them.

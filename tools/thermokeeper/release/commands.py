@@ -28,6 +28,7 @@ PASSPHRASE_VARIABLE = "THERMOKEEPER_PASSPHRASE"
 OLDEST_INTERPRETER = (1, 25)
 FULL = 0.9  # of a slot
 _PATH = click.Path(path_type=Path)
+_LIB_HELP = "Folder with the application's packages; boot.py and main.py beside it come along.  [lib/]"
 
 
 @click.group("release", cls=Group)
@@ -59,7 +60,7 @@ def keygen(out: Path, protect: bool) -> None:
 
 @release_group.command("build")
 @click.option("--app", required=True, type=_PATH, help="MicroPython firmware: the whole .bin or an .app-bin.")
-@click.option("--lib", type=_PATH, default=PROJECT / "lib", help="Folder with the application's packages.  [lib/]")
+@click.option("--lib", type=_PATH, default=PROJECT / "lib", help=_LIB_HELP)
 @click.option("--product", required=True, help="What it is for; other products refuse it.")
 @click.option("--version", required=True, help="For people, like 1.0.0.")
 @click.option("--security", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Security version.")
@@ -83,7 +84,7 @@ def keygen(out: Path, protect: bool) -> None:
     show_default=True,
     help="Smallest flash of the boards that it is for.",
 )
-@click.option("--out", required=True, type=_PATH, help="The release file.")
+@click.option("--out", required=True, type=_PATH, help="The release file; its map goes beside it.")
 def build(
     app: Path,
     lib: Path,
@@ -147,6 +148,8 @@ def build(
     click.echo(f"{out}: {product} {version} for {firmware.chip}, {len(data)} bytes, {len(files)} files, not signed")
     manifest = release.parse(data[: release.HEADER_SIZE])
     told, warned = _memory(files)
+    if not any(name.startswith("board/") for name in files):
+        told.append(f"note: no boot.py and main.py beside {lib}: boards keep those that they have")
     for line in [*told, costs.download_line(manifest)]:
         click.echo(line)
     for line in [*warned, *_room(len(firmware.application), manifest.slot_size, flash_size)]:
