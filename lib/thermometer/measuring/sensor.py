@@ -13,6 +13,7 @@ What is not a temperature, although the driver returns one:
   measurement. So a genuine 85.0 costs one reading at most, and a sensor that browns out in each conversion (the
   usual cause) never passes.
 - 0.0 with all nine bytes zero: a wire held low reads so, and its CRC is right. A working sensor has FF and 10 in it.
+  Of a DS18S20 the driver then divides by zero, as by a 0 that a clone has in byte 7: a bus error.
 - Anything outside -55 to 125 degrees.
 """
 
@@ -21,7 +22,7 @@ import time
 CONVERSION_MS = 800  # data sheet: 750 at 12 bits; who reads too early gets the former temperature once more
 
 _POWER_ON_C = 85.0
-_POWER_ON_RAW = b"\x50\x05"
+_POWER_ON_RAW = (b"\x50\x05", b"\xaa\x00")  # the second of a DS18S20, and of others no 85.0
 _POWER_ON_BYTE_6 = 0x0C
 _MARK = b"\xa5\x5a"
 _DS18S20 = 0x10  # family code; it has no configuration byte
@@ -128,7 +129,7 @@ class Sensor:
 
     def _check_power_on(self):
         scratch = self._ask(self._bus.read_scratch)
-        if bytes(scratch[:2]) != _POWER_ON_RAW:  # it has ended between the two readings
+        if bytes(scratch[:2]) not in _POWER_ON_RAW:  # it has ended between the two readings
             raise SensorError("the conversion isn't done yet")
         if scratch[6] != _POWER_ON_BYTE_6 or bytes(scratch[2:4]) == _MARK:
             return
@@ -147,6 +148,6 @@ def _reason(error):
         return _BAD_CRC
     if type(error).__name__ == "OneWireError":
         return _MISSING
-    if isinstance(error, OSError):
+    if isinstance(error, (OSError, ArithmeticError)):  # of a DS18S20 it divides by byte 7, whatever that is
         return "bus error"
     raise error

@@ -43,6 +43,23 @@ class Chip:
             self.scratch[6] = 16 - (raw & 15)
 
 
+class OlderChip(Chip):
+    """A DS18S20: half degrees, the rest in bytes 6 (16 less sixteenths) and 7, which is 16."""
+
+    def power_on(self):
+        self.scratch = bytearray(b"\xaa\x00" + _EEPROM + b"\xff\xff\x0c\x10")
+        self.ready_ms = None
+
+    def settle(self, now_ms):
+        converted = self.ready_ms is not None and time.ticks_diff(now_ms, self.ready_ms) >= 0
+        super().settle(now_ms)
+        if converted and not self.brownout:
+            sixteenths = int(self.celsius * 16) + 4
+            self.scratch[0] = sixteenths // 16 * 2
+            self.scratch[1] = 0
+            self.scratch[6] = 16 - sixteenths % 16
+
+
 class Wire:
     """Stands for ds18x20.DS18X20 over a bus with chips on it."""
 
@@ -101,6 +118,8 @@ class Wire:
     def read_temp(self, rom):
         scratch = self.read_scratch(rom)
         raw = scratch[1] << 8 | scratch[0]
+        if rom[0] == 0x10:
+            return (raw >> 1) - 0.25 + (scratch[7] - scratch[6]) / scratch[7]
         return (raw - 0x10000 if raw & 0x8000 else raw) / 16
 
 
@@ -212,6 +231,35 @@ def test_a_compatible_chip_at_85_degrees_costs_one_reading_only():
     wire.chips[0].brownout = True  # and what it said before doesn't cover a real loss of power
     with raises(SensorError, "power-on value"):
         measure(sensor, wire)
+
+
+def test_an_older_chip_is_believed_and_refused_as_the_others_are():
+    chip = OlderChip(b"\x10CCCCCC\x03", 21.5)
+    wire = Wire(chip)
+    sensor = Sensor(wire)
+    assert measure(sensor, wire) == 21.5
+    chip.brownout = True
+    for _ in range(3):
+        with raises(SensorError, "power-on value"):
+            measure(sensor, wire)
+    chip.brownout = False
+    chip.celsius = 85.0  # its bytes are the same as after power-on, but for the mark, which power has kept
+    assert measure(sensor, wire) == 85.0
+    wire.held_low = True  # the driver divides by zero
+    with raises(SensorError, "bus error"):
+        measure(sensor, wire)
+
+
+def test_a_zero_that_the_driver_divides_by_is_no_end_of_the_program():
+    chip = OlderChip(b"\x10CCCCCC\x03", 21.5)
+    wire = Wire(chip)
+    sensor = Sensor(wire)
+    assert measure(sensor, wire) == 21.5
+    chip.scratch[7] = 0
+    with raises(SensorError, "bus error"):
+        measure(sensor, wire)
+    chip.scratch[7] = 16
+    assert measure(sensor, wire) == 21.5
 
 
 def test_a_wire_held_low_is_not_zero_degrees():

@@ -40,4 +40,6 @@ class DS18X20:
         raw = scratch[1] << 8 | scratch[0]
         if raw & 0x8000:
             raw -= 0x10000
+        if rom[0] == 0x10:  # half degrees, and in bytes 6 and 7 what is left of one; like the driver, whatever is there
+            return (raw >> 1) - 0.25 + (scratch[7] - scratch[6]) / scratch[7]
         return raw / 16
