@@ -148,4 +148,5 @@ $(READY): pyproject.toml tests/device_typings.py tests/campaigns/budget/install.
 	  || $(call FAILED,the type stubs for device code could not be installed; see above)
 	@$(BIN)/python tests/campaigns/budget/install.py $(VENV)/counting \
 	  || $(call FAILED,the MicroPython that counts memory could not be installed; npm says why above)
+	@$(PYTEST) --collect-only --quiet >/dev/null || true # compiles what tests import; what is wrong, they say
 	@touch $@

@@ -108,6 +108,7 @@ def test_a_key_that_is_refused_again_and_again_does_not_make_the_board_activate_
     assert life.thing.activation_count - before <= 18
 
 
+@pytest.mark.whole
 @FOR_HOURS
 def test_two_boards_with_one_serial_do_not_take_the_key_from_each_other_for_ever(life, new_life):
     twin = new_life(register=False).made()

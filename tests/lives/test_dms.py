@@ -188,6 +188,7 @@ def test_a_board_waits_to_be_claimed_by_somebody_with_access_and_then_goes_on_by
         life.measures(1)
 
 
+@pytest.mark.whole
 @FOR_HOURS
 def test_a_board_that_nobody_claims_asks_more_and_more_rarely(new_board, company):
     company.publish("1.0.0")

@@ -152,6 +152,7 @@ def test_keys_are_changed_by_updates_and_a_revoked_one_is_never_believed_again(c
     updated(life, "5.0.0")
 
 
+@pytest.mark.whole
 @FOR_HOURS
 def test_a_key_that_an_unproved_release_revokes_is_still_believed(company, new_life, tmp_path):
     old, new = write_test_key(tmp_path)[0], another_key(tmp_path)

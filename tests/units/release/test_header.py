@@ -44,6 +44,7 @@ def only_release_errors(header: bytes) -> None:
             assert str(error) and "\n" not in str(error)
 
 
+@pytest.mark.whole
 def test_each_changed_byte_of_a_signed_header_is_refused() -> None:
     for position in range(4096):
         data = bytearray(GOOD)

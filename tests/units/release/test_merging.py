@@ -276,6 +276,7 @@ def test_the_project_s_own_code_merges_into_a_module_for_each_folder() -> None:
     assert set(source_map.modules)
 
 
+@pytest.mark.whole
 def test_each_merged_module_of_the_project_can_be_imported_by_itself(tmp_path: Path) -> None:
     files, _ = merged_files(PROJECT / "lib")
     for name, content in files.items():
