@@ -4,6 +4,7 @@ import json
 import threading
 
 import httpx
+import pytest
 
 from lives.front import Hold, cut_after, status
 from lives.kit import FOR_HOURS, SERIAL
