@@ -56,8 +56,9 @@ lint: $(READY) ## ruff, and mypy for host code and for device code
 	@status=0; \
 	$(BIN)/ruff check --quiet || status=1; \
 	$(BIN)/ruff format --check --quiet || { echo "not formatted as ruff does it: run make format"; status=1; }; \
+	$(BIN)/mypy --no-error-summary --config-file tests/mypy_device.ini $(DEVICE_CODE) & device=$$!; \
 	$(BIN)/mypy --no-error-summary || status=1; \
-	$(BIN)/mypy --no-error-summary --config-file tests/mypy_device.ini $(DEVICE_CODE) || status=1; \
+	wait $$device || status=1; \
 	[ $$status -eq 0 ] && echo "lint: nothing to say"; exit $$status
 
 format: $(READY) ## let ruff format the code and mend what it can

@@ -84,6 +84,7 @@ def test_a_power_cut_during_the_trial_ends_it(life):
     life.says("version", "2.0.0 failed on this board")
 
 
+@pytest.mark.whole
 @FOR_HOURS
 def test_a_good_release_that_met_a_dead_server_gets_another_chance_after_an_hour(life):
     ready(life)

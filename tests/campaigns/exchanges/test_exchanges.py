@@ -291,6 +291,7 @@ def pauses_of(life: Life, label: str, count: int) -> list[float]:
     return [later - earlier for earlier, later in pairwise(tried)]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("label", "base_ms"), [("POST activate", 2_000), ("POST datapoints", 5_000)])
 def test_pauses_between_tries_grow_up_to_a_cap_with_jitter(label, base_ms, new_life):
     pauses = pauses_of(new_life(), label, 12)

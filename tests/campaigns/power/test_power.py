@@ -51,7 +51,7 @@ class Plan:
                 [
                     cut
                     for cut in work.different_cuts(stories[course], stage)
-                    if cut.moment == moment and _is_cut(course, stories[course].operations[cut.operation])
+                    if cut.moment == moment and _is_cut(course, stories[course].operations[cut.operation], moment)
                 ],
             )
             for course, stage in _STAGES.values()
@@ -70,11 +70,12 @@ class Plan:
         return [self.campaign.live(course, some) for some in work.chunks(cuts)]
 
 
-def _is_cut(course: str, operation: Operation) -> bool:
+def _is_cut(course: str, operation: Operation, moment: str) -> bool:
     """An installation is the same for both services: of the blocks of the second one's, every eighth has to do."""
     if not WHOLE:
-        every = (480 if operation.partition in SLOTS else 29) * (2 if course == DMS else 1)
-        return operation.number % every == 0
+        every = (240 if operation.partition in SLOTS else 14) * (2 if course == DMS else 1)
+        turn, left = divmod(operation.number, every)
+        return left == 0 and turn % len(MOMENTS) == MOMENTS.index(moment)
     return course != DMS or operation.partition not in SLOTS or operation.number % 8 == 0
 
 
@@ -94,7 +95,7 @@ def test_a_cut_at_any_operation_ends_as_the_uncut_life_does(plan: Plan, stage: t
     course, number = stage
     lives = _all_well(course, plan.cuts[course, number, moment])
     story = plan.campaign.stories[course]
-    operations = [one for one in story.of_stage(number) if _is_cut(course, one)]
+    operations = [one for one in story.of_stage(number) if _is_cut(course, one, moment)]
     if moment == "before":
         # The life that this would be is lived as a cut after the operation before it.
         operations = [one for one in operations if not story.is_next_to(one)]
