@@ -117,7 +117,10 @@ def places(clean: Outcome, name: str, whole: Iterable[str], turns: int = TURNS) 
     found = harmable(clean, name)
     if name in whole:
         return found if WHOLE else _first_of_each_label(clean, found)
-    turn = list(HARMS).index(name) % turns
+    index = list(HARMS).index(name)
+    if not WHOLE:  # each harm comes once, at another exchange
+        return found and [found[index * 7 % len(found)]]
+    turn = index % turns
     return [number for at, number in enumerate(found) if at % turns == turn]
 
 

@@ -91,7 +91,7 @@ class Arsenal:
             families: dict[str, list[Case]] = {}
             for case in others:
                 families.setdefault(case["name"].split("/")[0], []).append(case)
-            others = [case for family in families.values() for case in family[::4]]
+            others = [case for family in families.values() for case in family[::6]]
         # of those that are only random, whose names end in a number, every other one
         return flips[::MICROPYTHON_FLIPS] + [case for case in others if not re.search(r"/\d*[13579]$", case["name"])]
 
