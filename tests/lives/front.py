@@ -50,6 +50,11 @@ class Exchange:
     server: tuple[str, int] | None
     ended: threading.Event
     boards: list[Board]
+    connections: list[int] = field(init=False)  # of each board, the number of its last one: of one of them it is this
+
+    def __post_init__(self) -> None:
+        self.boards = list(self.boards)
+        self.connections = [board.pauses.connection for board in self.boards]
 
     def send(self, data: bytes) -> None:
         self.board.sendall(data)
@@ -72,8 +77,8 @@ class Exchange:
     def wait(self, over_s: float | None = None) -> bool:
         """Send nothing for so long of the board's time, or ever again; False once the board has closed its end."""
         over = threading.Event()
-        for board in self.boards:
-            board.pauses.keep_quiet(None if over_s is None else int(over_s * 1000), over.set)
+        for board, connection in zip(self.boards, self.connections, strict=True):
+            board.pauses.keep_quiet(None if over_s is None else int(over_s * 1000), over.set, connection)
         while not over.is_set():
             if self.ended.is_set():
                 return False
@@ -154,8 +159,8 @@ class Hold:
 
     def __call__(self, exchange: Exchange) -> None:
         if self._lets_wait:
-            for board in exchange.boards:
-                board.pauses.keep_quiet()
+            for board, connection in zip(exchange.boards, exchange.connections, strict=True):
+                board.pauses.keep_quiet(connection=connection)
         self.arrived = True
         if self._go.wait(LIMIT_S):
             if self._lets_wait:

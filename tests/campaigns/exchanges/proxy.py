@@ -73,6 +73,7 @@ class Exchange:
         self.proxy = proxy
         self.record = record
         self._board = board
+        self._connection = proxy.board.pauses.connection if proxy.board else None
         assert record.request is not None
         self.request: Request = record.request
 
@@ -89,7 +90,7 @@ class Exchange:
     def stay_silent(self) -> None:
         """Send nothing more, and return when the board has given up."""
         if self.proxy.board:
-            self.proxy.board.pauses.keep_quiet()
+            self.proxy.board.pauses.keep_quiet(connection=self._connection)
         with contextlib.suppress(OSError):
             while self._board.recv(_BLOCK):
                 pass

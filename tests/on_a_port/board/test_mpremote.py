@@ -28,6 +28,8 @@ def test_it_finds_the_raw_prompt_through_a_soft_reset_that_runs_boot_py_only(ben
     assert mpremote(bench.port.path, "exec", "print(6 * 7, type(running_release))") == "42 <class 'bytes'>\n"
     kinds = [event.kind for event in bench.events]
     assert not any(event.text.startswith("tk: ") for event in bench.events[kinds.index("reset") :])
+    # what programs say to each other is nothing for whoever reads the console of `sim run`
+    assert [line for line in bench.said if "raw REPL" in line or "42" in line or "\4" in line] == []
 
 
 def test_a_board_that_it_resets_goes_on_measuring(bench):

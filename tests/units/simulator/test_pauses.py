@@ -30,6 +30,19 @@ def test_the_end_of_a_pause_ends_the_quiet_of_its_own_connection_only() -> None:
     assert pauses.line == {"quiet": None, "due_ms": None}
 
 
+def test_a_connection_that_the_board_has_left_makes_no_other_one_quiet() -> None:
+    pauses, done = Pauses(World()), []
+    pauses.follow(0, 1)
+    pauses.follow(10, 2)
+    pauses.keep_quiet(connection=1)
+    assert pauses.line == {"quiet": None, "due_ms": None}
+    pauses.keep_quiet(50, lambda: done.append(1), 1)
+    assert pauses.line == {"quiet": None, "due_ms": 60}, "whoever waits is told all the same"
+    pauses.keep_quiet(connection=2)
+    pauses.follow(60, 2)
+    assert (done, pauses.line) == ([1], {"quiet": 2, "due_ms": None})
+
+
 def test_the_board_reads_it_in_its_world() -> None:
     world = World()
     pauses = Pauses(world)

@@ -26,12 +26,20 @@ class Pauses:
         self.now_ms = 0
         self.connection = 0
 
-    def keep_quiet(self, over_ms: int | None = None, then: Callable[[], None] | None = None) -> None:
-        """Nothing comes on the last connection any more, or for so long; `then` is called in the board's thread."""
+    def keep_quiet(
+        self, over_ms: int | None = None, then: Callable[[], None] | None = None, connection: int | None = None
+    ) -> None:
+        """Nothing comes on a connection any more, or for so long; `then` is called in the board's thread.
+
+        connection: its number, as it was when the request came; None: the last. The board may have left it meanwhile,
+        and what it opened since isn't quiet.
+        """
         with self._lock:
-            self._quiet = self.connection
+            of = self.connection if connection is None else connection
+            if of == self.connection:
+                self._quiet = of
             if over_ms is not None:
-                due = (self.now_ms + over_ms, next(self._numbers), self.connection, then or (lambda: None))
+                due = (self.now_ms + over_ms, next(self._numbers), of, then or (lambda: None))
                 heapq.heappush(self._due, due)
             self._tell()
 
