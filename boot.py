@@ -1,13 +1,25 @@
-# Thermokeeper boot.py, revision 4
+# Thermokeeper boot.py, revision 5
 """Finds the release in the running slot and puts its Python code first on the path; nothing else.
 
 It stays on the board for life and boots every release ever made, so it relies only on where a release lies in a slot:
 application image, padded to 4 KiB, a 4 KiB header, then a LittleFS2 image of the size that the header gives. A sector
 that begins with 0xE7 belongs to the application: it signs it for Secure Boot v2. The release can't be asked for help
-with that: it isn't mounted yet. Without one main.py runs all the same, and says so.
+with that: it isn't mounted yet. Its files are hashed before they are mounted: what rots in flash is no release, and
+without one main.py runs all the same, says so, and in the end leaves the slot.
 
 What a developer has deployed over a release runs in preference to it, but only over just that release.
 """
+
+# One byte 0x03 on the line, a person's or a disturbance, would end this file, and main.py isn't run after that: a board
+# at its prompt, without a watchdog, for as long as it has power. main.py takes the key again.
+while True:
+    try:
+        import micropython
+
+        micropython.kbd_intr(-1)
+        break
+    except KeyboardInterrupt:
+        pass
 
 import sys
 
@@ -21,6 +33,7 @@ for _name in _BUILT_IN.split():
         except ImportError:
             pass  # another port: it is found as ever
 
+import binascii
 import hashlib
 import json
 import struct
@@ -64,8 +77,8 @@ class _ReleaseFiles:
         return {4: self._count, 5: 4096}.get(operation, 0)
 
 
-def _mount_release():
-    slot = Partition(Partition.RUNNING)
+def release_in(slot):
+    """(manifest, offset of the header, header) of the release in a slot; ValueError if there is none."""
     limit = slot.info()[3]
     head = bytearray(24)
     slot.readblocks(0, head, 0)
@@ -87,13 +100,32 @@ def _mount_release():
     if header[:5] != b"TKREL":
         raise ValueError("no release behind the application")
     manifest = header[10 : 10 + min(struct.unpack_from("<H", header, 8)[0], 4086)]
-    size = [part["size"] for part in json.loads(manifest)["parts"] if part["name"] == "fs"][0]
+    return json.loads(manifest), offset, header
+
+
+def _mount_release():
+    slot = Partition(Partition.RUNNING)
+    manifest, offset, header = release_in(slot)
+    part = [part for part in manifest["parts"] if part["name"] == "fs"][0]
+    size = part["size"]
+    if "sha256" in part:
+        _check_files(slot, offset // 4096 + 1, size // 4096, part["sha256"])
     files = _ReleaseFiles(slot, offset + 4096, size)
     # the stubs don't know that any object with the two methods is a block device
     mounted = vfs.VfsLfs2(files, readsize=_READ_SIZE, progsize=_READ_SIZE, lookahead=32)  # type: ignore
     vfs.mount(mounted, "/release", readonly=True)
     sys.path.insert(0, "/release")
     return hashlib.sha256(header).digest()
+
+
+def _check_files(slot, first, count, wanted):
+    digest = hashlib.sha256()
+    block = bytearray(4096)
+    for number in range(first, first + count):
+        slot.readblocks(number, block)
+        digest.update(block)
+    if binascii.hexlify(digest.digest()).decode() != wanted:
+        raise ValueError("its files are damaged")
 
 
 def _run_deployed():
@@ -119,5 +151,5 @@ if __name__ == "__main__":  # else this is a boot.py that was deployed itself
         _run_deployed()
     except Exception as error:
         print("tk: boot: what was deployed doesn't start: %s" % error)
-    # This code is done, and would lie in memory for as long as the board lives.
-    del _mount_release, _run_deployed
+    # This code is done, and would lie in memory for as long as the board lives. `release_in` is main.py's to forget.
+    del _mount_release, _check_files, _run_deployed

@@ -4,10 +4,8 @@ Must not know what is tried.
 """
 
 import random
-import time
 
 _SERVER_LIMIT_MS = 3_600_000  # a Retry-After beyond this isn't believed
-_SLICE_MS = 200  # the pulse is due every 250 ms
 
 
 class Backoff:
@@ -33,14 +31,3 @@ class Backoff:
     def reset(self):
         """It worked: the next failure starts from the base again."""
         self._next_ms = self._base_ms
-
-
-def pause(wait_ms, pulse):
-    """Sleep for wait_ms while the pulse goes on."""
-    started = time.ticks_ms()
-    pulse()
-    left_ms = wait_ms
-    while left_ms > 0:
-        time.sleep_ms(min(left_ms, _SLICE_MS))
-        pulse()
-        left_ms = wait_ms - time.ticks_diff(time.ticks_ms(), started)

@@ -6,9 +6,8 @@ else. Always in memory, so it holds plain values only: what is done about a targ
 """
 
 import gc
-import time
 
-from keeper import phases
+from keeper import phases, uptime
 from keeper.backoff import Backoff
 from keeper.console import say
 from keeper.errors import KeeperError, ReleaseError
@@ -16,44 +15,38 @@ from keeper.errors import KeeperError, ReleaseError
 _RETRY_BASE_MS = 2_000
 _RETRY_CAP_MS = 15 * 60_000
 _TRIAL_POLL_MS = 1_000
-
-# A release that isn't acceptable won't become so, but one that was damaged on its way may be sound next time.
-_REFUSALS = 3
-_REFUSED_MS = 6 * 3_600_000
+_DOUBT_MS = 10 * 60_000
+_BAD_CONTENT = (400, 413, 422)  # a report that is refused with these won't be taken later
 
 
 class Lifecycle:
-    """Brings one device from bare to registered, and from release to release.
+    """Brings one device from bare to registered, and from release to release. `assembling.assemble` has the arguments.
 
-    standing and cloud: as `keeper.services.join` gives them. pulse: called by whatever waits. now: callable, UTC as
-    text, or None while unknown. sync_ms: pause between two looks at the server.
-    product: an object with `healthy()`: "" when it works, else what is still missing (asked when the server was
-    reached); `last_words()`: why the board started, and what the boot before it had to say; `before_reset()`: delivers
-    what a reset would lose, or raises NetError, then the update is tried again later; `reset()`: restarts the board,
-    doesn't return.
-
-    running: (digest, version) of the release that runs, or (None, None). on_trial: whether it still has to prove
-    itself. open: whether the server has still to be told of it, or of a failure; so it is after each start.
+    running: (digest, version) of what runs, or (None, None); created: when it was made. on_trial: it still has to
+    prove itself. open: whether the server has still to be told something. trouble: what it is to be told besides, once.
+    unwanted: it will never take what was sent last.
     """
 
     def __init__(self, standing, cloud, product, pulse, now, sync_ms=900_000):
-        self.standing = standing
-        self.cloud = cloud
-        self.product = product
-        self.pulse = pulse
-        self.now = now
-        self.running = None, None
+        self.standing, self.cloud = standing, cloud
+        self.product, self.pulse, self.now = product, pulse, now
+        self.running, self.created = (None, None), None
         self.on_trial = False
         self.open = True
+        self.trouble = None
+        self.unwanted = False
+        self.failing = False  # the last turn didn't reach the server
+        self.doubt = False  # a release was rolled back, perhaps only because the server was away
+        self.tries, self.free_ms = (
+            {},
+            uptime.ms(),
+        )  # installations that failed, when the next one may begin: `changing.tries`
         self.current = None  # (thing, version id) that are known to belong together on the server, too
-        self.asked_ms = None
-        self.last_sync_ms = None  # tick of the last turn in which all went well
+        self.asked_ms = self.last_sync_ms = None  # the latter: uptime at the last turn in which all went well
         self._sync_ms = sync_ms
         self._backoff = Backoff(_RETRY_BASE_MS, _RETRY_CAP_MS)
-        self._booted_ms = self._due_ms = time.ticks_ms()
-        self._last_note = self._refused_id = None
-        self._refusals = 0
-        self._refused_ms = 0
+        self._booted_ms = self._due_ms = uptime.ms()
+        self._last_note = None
 
     def begin(self):
         """Settle after a boot what NVS and the slots disagree about."""
@@ -71,24 +64,28 @@ class Lifecycle:
 
     def step(self):
         """Do what is due, if anything. Never raises a KeeperError."""
-        if time.ticks_diff(self._due_ms, time.ticks_ms()) > 0:
+        if self._due_ms > uptime.ms():
             return
         gc.collect()
         try:
             self._sync()
             pause_ms = _TRIAL_POLL_MS if self.on_trial else self._sync_ms
+            held_ms = self.free_ms - uptime.ms()
+            if held_ms > 0:
+                pause_ms = min(pause_ms, held_ms)
             self.standing.works()
+            self.doubt = self.failing = False
             self._backoff.reset()
-            self.last_sync_ms = time.ticks_ms()
+            self.last_sync_ms = uptime.ms()
         except KeeperError as error:
             pause_ms = self._pause_after(error)
         except MemoryError:
             pause_ms = self._pause_after("there is not enough memory just now")
-        self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
+        self._due_ms = uptime.ms() + pause_ms
 
     def sync_now(self):
-        """Let the next `step` look at the server, whatever pause there was to be."""
-        self._due_ms = time.ticks_ms()
+        """Let the next `step` look at the server."""
+        self._due_ms = uptime.ms()
 
     def active(self):
         """Whether there is a key to call the server with."""
@@ -97,9 +94,8 @@ class Lifecycle:
     def send(self, event, points):
         """Deliver datapoints [(value, at or None)]; True when the server has them. Never raises a KeeperError.
 
-        `asked_ms` is then the pause that the server wants before the next try, or None.
-        """
-        self.asked_ms = None
+        Else `asked_ms` is the pause that the server wants before the next try, or None."""
+        self.asked_ms, self.unwanted = None, False
         if not self.active():
             return False
         try:
@@ -108,23 +104,17 @@ class Lifecycle:
             return True
         except KeeperError as error:
             self.asked_ms = getattr(error, "retry_after_ms", None)
+            self.unwanted = getattr(error, "status", 0) in _BAD_CONTENT
             if self.standing.refused(error):
                 self.sync_now()
             self.note("deliver", str(error))
-            return False
+        except MemoryError:
+            self.note("deliver", "there is not enough memory just now")
+        return False
 
     def up_ms(self):
         """Time since this life began."""
-        return time.ticks_diff(time.ticks_ms(), self._booted_ms)
-
-    def holds_back(self, version_id):
-        """Whether this version was refused too often to be tried again now."""
-        if version_id != self._refused_id or self._refusals < _REFUSALS:
-            return False
-        if time.ticks_diff(time.ticks_ms(), self._refused_ms) < _REFUSED_MS:
-            return True
-        self._refusals = 0
-        return False
+        return uptime.ms() - self._booted_ms
 
     def note(self, topic, text):
         """Say a line, but not the same one again and again."""
@@ -133,8 +123,12 @@ class Lifecycle:
             say(topic, text)
 
     def _pause_after(self, error):
+        self.failing = not getattr(error, "code", "")  # what a server says in its own words
         if self.standing.refused(error):
             return 0
+        if self.doubt and self.up_ms() > _DOUBT_MS:
+            self.doubt = False  # the server is away for this release, too
+            self._changing("excuse")
         pause_ms = self._backoff.next_ms(getattr(error, "retry_after_ms", None))
         self.note("wait", "%s; next try in %d s" % (error, (pause_ms + 999) // 1000))
         return pause_ms
@@ -149,49 +143,55 @@ class Lifecycle:
             if self.current == (self.standing.thing(), target.id):
                 self.note("version", "up to date: %s" % target.name)
                 return
-        if self._follow(target) and not self._update(target):
-            self._confirm(target.id)
+        if self.on_trial and not self._prove(target):
+            return
+        if self._changing("follow", target) and not self._update(target):
+            self._changing("confirm", target.id)
 
-    def _follow(self, target):
-        """Whether the target has to be installed."""
-        from keeper import changing
-
-        try:
-            return changing.follow(self, target)
-        finally:
-            self._end()
+    def _prove(self, target):
+        """Whether the release on trial has shown that it works, and that it can be replaced."""
+        missing = self.product.healthy()
+        if missing:
+            self.note("trial", "still to be shown: %s" % missing)
+            return False
+        self._admitting("prove", self._changing("known_ids", target))
+        self._changing("pass_trial")
+        return True
 
     def _update(self, target):
         """Install the target and reset into it; returns (False) if it is what runs already."""
+        installing = False
         try:
-            admitted = self._admit(target)
+            admitted = self._admitting("admit", target)
             if not admitted:
                 return False
+            installing = True
             from keeper import updating
 
             updating.update(self, target, admitted)
             return True
         except ReleaseError:
-            self._refusals = self._refusals + 1 if target.id == self._refused_id else 1
-            self._refused_id = target.id
-            self._refused_ms = time.ticks_ms()
+            self._end()
+            self._changing("count_refused", target.id)
             raise
         finally:
             self._end()
+            if installing:  # nothing but a failure comes back from there
+                self._changing("count_failed")
 
-    def _admit(self, target):
+    def _admitting(self, verb, *more):
         from keeper import admitting
 
         try:
-            return admitting.admit(self, target)
+            return admitting.do(verb, self, *more)
         finally:
             self._end()
 
-    def _confirm(self, version_id):
+    def _changing(self, verb, *more):
         from keeper import changing
 
         try:
-            changing.confirm(self, version_id)
+            return changing.do(verb, self, *more)
         finally:
             self._end()
 

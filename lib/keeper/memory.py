@@ -11,12 +11,6 @@ import gc
 PLAIN = 5_000, 2_000
 TLS = 31_000, 17_000
 
-# Two areas of a heap without PSRAM; a third takes what the IDF has left. Other chips have more of both: where the IDF
-# has plenty, no heap is too large.
-HEAP_LIMIT = 113_000
-_PLENTY = 25_000
-_LASTS_MS = 10 * 60_000
-
 
 def idf():
     """(free, largest piece, least free since the start) of the IDF's memory; None where there is none."""
@@ -46,24 +40,3 @@ def lack(needed):
     if found is None or (found[0] >= needed[0] and found[1] >= needed[1]):
         return ""
     return "not enough memory: %d bytes are free, %d in one piece" % found[:2]
-
-
-class Watch:
-    """Notices a shortage that lasts. Times are `Uptime.ms()`."""
-
-    def __init__(self):
-        self._since_ms = None
-
-    def lasting(self, now_ms):
-        """What has been short for ten minutes, in words; "" if nothing has. Call it every minute or so, when idle."""
-        total = heap()[1]
-        found = idf()
-        grown = found and total > HEAP_LIMIT and found[0] < _PLENTY
-        short = "the heap has grown to %d bytes" % total if grown else lack(PLAIN)
-        if not short:
-            self._since_ms = None
-        elif self._since_ms is None:
-            self._since_ms = now_ms
-        elif now_ms - self._since_ms >= _LASTS_MS:
-            return short
-        return ""

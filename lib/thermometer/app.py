@@ -7,6 +7,7 @@ nor a dead network leaves a gap in the readings.
 import gc
 import time
 
+from keeper import uptime
 from keeper.errors import NetError
 from keeper.phases import forget
 from thermometer.measuring.display import show
@@ -22,7 +23,7 @@ from thermometer.station.station import Station
 _DEAD_SENSOR = "sensor dead before"
 _FIRST_PERIOD_MS = 30_000  # until the factory record is read
 _CONVERSION_MS = 2_000  # of the sensor, and then some
-_HOLD_MS = 10 * 60_000  # readings that can't be delivered hold up an update for so long, not for ever
+_HOLD_MS = 10 * 60_000  # readings that can't be delivered hold up an update for so long; then they are kept in flash
 
 
 class Thermometer(Station):
@@ -31,7 +32,7 @@ class Thermometer(Station):
     def __init__(self, board):
         super().__init__(board)
         self._shown = 0
-        self._outbox = Outbox(uptime=self.uptime)
+        self._outbox = Outbox()
         self._sampler = Sampler(Sensor(board.bus, board.line), self._outbox, _FIRST_PERIOD_MS)
         if board.begun_ms is None:
             self._sampler.poll()  # the first conversion takes its time while the board settles
@@ -42,6 +43,7 @@ class Thermometer(Station):
         self._sampler.period_ms = self.settings["period_ms"]
         self._health = self._on_trial() if self.lifecycle and self.lifecycle.on_trial else None
         self._excused = _DEAD_SENSOR in self.last_words()
+        self.keep(False)
         self._held_ms = None
         self._reporter = Reporter(self._outbox, self.clock, self.lifecycle, self.settings["report_ms"])
 
@@ -49,10 +51,12 @@ class Thermometer(Station):
         if self._health:
             self._health.network_ok = True
         self.lifecycle.step()
-        if self._health and not self.lifecycle.on_trial:
-            self._health = None
-            forget("thermometer.proving")
         self._reporter.step()
+        if self._health:
+            self._health.report_ok = self._reporter.accepted
+            if not self.lifecycle.on_trial:
+                self._health = None
+                forget("thermometer.proving")
 
     def pulse(self):
         self._sampler.poll()
@@ -61,11 +65,23 @@ class Thermometer(Station):
             show(self._sampler.last_value)
         super().pulse()
 
-    def missing(self):
-        # Asked when the server has answered.
-        self._health.server_ok = True
-        self._health.sensor_ok = self._sampler.sensor_ok or self._excused
-        return self._health.missing()
+    def missing(self, answered=False):
+        health = self._health
+        if not health:
+            return ""
+        health.server_ok = health.server_ok or answered
+        health.sensor_ok = self._sampler.sensor_ok or self._excused
+        health.report_ok = health.report_ok or (self._excused and not len(self._outbox))
+        return health.missing()
+
+    def keep(self, on=True):
+        """Readings are kept over a restart, or taken back after it."""
+        from thermometer import carrying
+
+        try:
+            (carrying.keep if on else carrying.take_back)(self._outbox)
+        finally:
+            forget("thermometer.carrying", "keeper.keeping")
 
     def before_reset(self):
         self._wait_for_reading()
@@ -85,11 +101,12 @@ class Thermometer(Station):
             self._held_ms = None
             return
         if self._held_ms is None:
-            self._held_ms = time.ticks_ms()
-        if time.ticks_diff(time.ticks_ms(), self._held_ms) < _HOLD_MS:
-            error = NetError("the update waits for %d readings to be delivered" % len(self._outbox))
+            self._held_ms = uptime.ms()
+        if uptime.ms() - self._held_ms < _HOLD_MS:
+            error = NetError("waits for %d readings to be delivered" % len(self._outbox))
             error.retry_after_ms = self.lifecycle.asked_ms
             raise error
+        self.keep()
 
     def _wait_for_reading(self):
         """Reset right after a reading: then the gap is what the start takes, and not a period more."""

@@ -21,8 +21,8 @@ from thermokeeper.server.tls import TlsFiles, prepare
 
 # Time servers are asked again soon, so that no test has to wait for it.
 ASKS_SOON: Change = (
-    ("thermometer/station/clock.py", "_RETRY_BASE_MS = 15000", "_RETRY_BASE_MS = 200"),
-    ("thermometer/station/clock.py", "_RETRY_CAP_MS = 3600000", "_RETRY_CAP_MS = 200"),
+    ("thermometer/asking/setting.py", "_RETRY_BASE_MS = 15000", "_RETRY_BASE_MS = 200"),
+    ("thermometer/asking/setting.py", "_RETRY_CAP_MS = 3600000", "_RETRY_CAP_MS = 200"),
 )
 _LIMIT_S = 10
 

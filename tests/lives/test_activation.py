@@ -30,10 +30,11 @@ def test_the_first_activation_makes_the_thing_with_a_generated_name_that_the_boa
     life.says("identity", SERIAL)
     thing_id = life.says("activate", "done: thing ").rpartition(" ")[2]
     assert (life.thing.id, life.thing.name, life.thing.activation_count) == (thing_id, "Thermometer 1", 1)
+    life.says("confirm", "confirmed on the server")
     renaming.let_go()
     life.says("thing", "named ThermometerDevice")
     assert life.thing.name == "ThermometerDevice"
-    life.says("confirm", "confirmed on the server")
+    life.says("version", "up to date")
     kept = life.stored("cloud")
     assert (kept["thing"], kept["named"]) == (thing_id, True)
     assert target_status(life, kept["key"]) == 200
@@ -49,9 +50,9 @@ def test_a_thing_that_its_owner_made_first_is_not_changed_by_activation(life):
     life.says("activate", f"done: thing {claimed.id}")
     assert (life.thing.id, life.thing.name, life.thing.owner) == (claimed.id, "Kitchen", "Ada")
     assert life.thing.activation_count == 1
+    life.says("confirm")
     renaming.let_go()
     life.says("thing")
-    life.says("confirm")
     assert (life.thing.id, life.thing.owner) == (claimed.id, "Ada")
 
 

@@ -15,9 +15,9 @@ from thermokeeper.release.application import board_files
 from thermokeeper.simulator.board import Board
 from thermokeeper.simulator.world import MOMENTS, World
 
-NEWER = (("../boot.py", "boot.py, revision 4\n", "boot.py, revision 5\n"),)
+NEWER = (("../boot.py", "boot.py, revision 5\n", "boot.py, revision 6\n"),)
 OLD_BOOT = board_files(PROJECT)["board/boot.py"]
-NEW_BOOT = OLD_BOOT.replace(b"revision 4\n", b"revision 5\n")
+NEW_BOOT = OLD_BOOT.replace(b"revision 5\n", b"revision 6\n")
 
 
 def boot_file(vfs: bytes) -> bytes:
@@ -36,7 +36,7 @@ def test_newer_boot_files_come_only_after_the_trial_and_start_what_is_there(life
     life.says("slot", "2.0.0, on trial")
     assert boot_file(life.read("vfs")) == OLD_BOOT
     life.says("trial", "passed")
-    life.says("boot", "boot.py is of revision 5 now")
+    life.says("boot", "boot.py is of revision 6 now")
     life.says("confirm")
     assert boot_file(life.read("vfs")) == NEW_BOOT
     life.off()

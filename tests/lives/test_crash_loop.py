@@ -21,7 +21,7 @@ def test_a_release_whose_application_crashes_at_every_start_still_takes_an_updat
     life.made(release)
     life.company.publish("2.0.0")
     life.boots()
-    life.says("safe", "only updates")
+    life.says("safe", "updates are looked after")
     assert life.happened("reset") == 3
     life.says("slot", "2.0.0, on trial")
     life.says("confirm")

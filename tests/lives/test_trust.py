@@ -12,7 +12,7 @@ LONG_AGO = "2024-02-01T00:00:00Z"
 FAR_OFF = "2099-01-01T00:00:00Z"
 # Starts as it should, and never proves itself: its trial runs out.
 NEVER_WELL: Change = (
-    ("thermometer/app.py", "return self._health.missing()", 'return "what never comes"'),
+    ("thermometer/app.py", "return health.missing()", 'return "what never comes"'),
     (
         "thermometer/station/station.py",
         "_TRIAL_MS = 10 * 60_000",

@@ -33,7 +33,7 @@ def forget(life, *records):
 def test_a_new_board_goes_through_the_steps_in_their_order(life):
     life.boots()
     life.says("version", "up to date: 1.0.0")
-    assert steps(life) == ["activate", "rename", "target", "current", "confirm"]
+    assert steps(life) == ["activate", "target", "current", "confirm", "rename"]
     assert life.version == "1.0.0"
 
 
@@ -67,7 +67,7 @@ def test_without_any_known_version_the_target_is_downloaded(company, new_life):
     life = new_life().made()  # with 1.0.0, which the server never heard of
     life.boots()
     life.says("confirm", "confirmed on the server")
-    assert steps(life)[:5] == ["activate", "rename", "target", "current", "firmware"]
+    assert steps(life)[:4] == ["activate", "target", "current", "firmware"]
     assert steps(life)[-1] == "confirm"
     assert (life.version, life.board.slot) == ("2.0.0", "ota_1")
 
@@ -98,7 +98,7 @@ def test_an_update_arrives_is_tried_and_is_confirmed(life, raw):
     life.says("trial", "passed")
     life.says("confirm", life.company.versions["2.0.0"].id)
     life.says("version", "up to date: 2.0.0")
-    assert steps(life)[-1] == "confirm" and steps(life).count("confirm") == 1
+    assert "confirm" in steps(life) and steps(life).count("confirm") == 1
     assert bool(life.front.asked("GET .*/firmware.json")) is not raw
     life.measures(2)
     assert life.version == "2.0.0" and life.thing.activation_count == 1

@@ -1,7 +1,13 @@
 """Everything of keeper put together for one board: where a product of one's own begins.
 
 It knows which parts there are and how they meet; each of them does one thing and knows none of the others' insides.
-A product is an object with `healthy()`, `last_words()`, `before_reset()` and `reset()`, see `lifecycle`.
+A product is an object with
+
+    healthy()       "" when it works, else what is still missing; asked when the server was reached
+    last_words()    why the board started, and what the boot before it had to say
+    blameless()     whether the trial that failed before this boot lacked nothing but the server; it may be left out
+    before_reset()  delivers what a reset would lose, or raises NetError: then the update is tried again later
+    reset()         restarts the board, doesn't return
 """
 
 from keeper.errors import FactoryError

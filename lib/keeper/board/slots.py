@@ -100,6 +100,14 @@ class Slots:
         """Make the running slot the one to stay. SlotError if another one is selected for the next boot."""
         self._ask("confirm")
 
+    def is_fallen_back(self):
+        """Whether this slot runs because the selected one can't be booted."""
+        return self._ask("is_fallen_back")
+
+    def hold_on(self):
+        """Select and confirm the running slot, after the bootloader has fallen back to it."""
+        self._ask("hold_on")
+
     def forget_verdict(self):
         """Erase what otadata says of the other slot's former content; call it when the slot is complete."""
         self._ask("forget_verdict")

@@ -66,6 +66,28 @@ def confirm(slots):
         raise SlotError("%s can't be confirmed: %s" % (slots.running.label, error))
 
 
+def is_fallen_back(slots):
+    """Whether otadata selects the other slot, but the bootloader found nothing bootable there and took this one."""
+    try:
+        return slots.selected().info() != slots.running.partition.info()
+    except OSError as error:
+        raise SlotError("otadata can't be read: %s" % error)
+
+
+def hold_on(slots):
+    """Select and confirm what runs, after the bootloader has fallen back to it.
+
+    ESP-IDF 5's `esp_ota_set_boot_partition` of the slot that otadata selects already writes an equal sequence into the
+    other sector (`esp_rewrite_ota_data`): a release that is installed there would have no trial. A cut between the
+    two calls leaves a trial of what runs; the slot to which that falls back is the one that can't be booted.
+    """
+    try:
+        slots.running.partition.set_boot()
+    except OSError as error:
+        raise SlotError("%s can't be selected: %s" % (slots.running.label, error))
+    confirm(slots)
+
+
 def forget_verdict(slots):
     """Erase what otadata says of the other slot's former content, which was tried and left.
 
@@ -94,6 +116,8 @@ _DO: dict = {
     "confirm": confirm,
     "forget_verdict": forget_verdict,
     "guard_write": guard_write,
+    "hold_on": hold_on,
+    "is_fallen_back": is_fallen_back,
     "on_trial": on_trial,
     "select": select,
     "state": state_of,

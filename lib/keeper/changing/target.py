@@ -1,44 +1,46 @@
-"""What follows from the server's target: the trial that passes, what the server has still to be told, the next update.
+"""What follows from the server's target: what the server has to know of what runs, and whether an update is due.
 
 It asks the service and the ledger, and leaves what it found in the life cycle, as plain values. The update itself is
 another phase, which begins when this one is over.
 """
 
-from keeper.board.slots import Slots
+from keeper import uptime
+from keeper.changing.telling import tell
+from keeper.changing.tries import holds_back
 from keeper.console import say
 from keeper.errors import CloudError
 from keeper.nvs.state import Store
-from keeper.phases import forget
 from keeper.remembering.ledger import Ledger
 
 
 def follow(life, target):
-    """Do what comes before an update, in this order, and say whether one has to follow.
+    """Do what comes before an update, and say whether one has to follow; if none has, do what can wait.
 
     life: `lifecycle.Lifecycle`; target: a `Version`, or None.
     """
     ledger = _ledger(life)
-    if life.on_trial:
-        missing = life.product.healthy()
-        if missing:
-            life.note("trial", "still to be shown: %s" % missing)
-            return False
-        _pass_trial(life)
     awaited_id = ledger.awaited_id()
-    if awaited_id:
-        _confirm_awaited(life, ledger, awaited_id)
-    _tell_failure(life, ledger)
-    life.open = False
+    confirmed = not awaited_id or _confirm_awaited(life, ledger, awaited_id, target)
     if target is None:
-        life.note("version", "the server has none for this device")
+        state = "the server has none for this device"
     elif _is_current(life, ledger, target):
         life.current = life.standing.thing(), target.id
-        life.note("version", "up to date: %s" % target.name)
-    elif ledger.holds_back(target.id, life.up_ms()) or life.holds_back(target.id):
-        life.note("version", "%s failed on this board: not tried again now" % target.name)
+        state = "up to date: %s" % target.name
+    elif ledger.holds_back(target.id, life.up_ms()) or holds_back(life, target.id):
+        state = "%s failed on this board: not tried again now" % target.name
+    elif uptime.ms() < life.free_ms or ledger.has_to_rest(life.up_ms()):
+        state = "%s waits: too many updates one after the other" % target.name
     else:
         return True
+    life.open = not tell(life, ledger, ledger.known_id()) or not confirmed
+    life.note("version", state)
     return False
+
+
+def excuse(life):
+    """The release that was rolled back lacked nothing but the server, which is away for this one, too."""
+    if _ledger(life).excuse():
+        say("rollback", "not counted: the server is away for this release, too")
 
 
 def confirm(life, version_id):
@@ -48,19 +50,9 @@ def confirm(life, version_id):
 
 def _ledger(life):
     ledger = Ledger(Store(), *life.running)
-    ledger.speak_of(life.standing.thing())
+    if life.standing.active():
+        ledger.speak_of(life.standing.thing())
     return ledger
-
-
-def _pass_trial(life):
-    slots = Slots()
-    slots.confirm()
-    life.on_trial = False
-    say("trial", "passed: %s stays" % slots.running.label)
-    from keeper import settling
-
-    settling.settle_proved(life)
-    forget("keeper.settling", "keeper.release")
 
 
 def _is_current(life, ledger, target):
@@ -85,25 +77,17 @@ def _confirm(life, ledger, version_id):
     say("confirm", "version %s confirmed on the server" % version_id)
 
 
-def _confirm_awaited(life, ledger, version_id):
+def _confirm_awaited(life, ledger, version_id, target):
+    """Whether that is settled. A refusal must not keep the board from another version."""
     try:
         _confirm(life, ledger, version_id)
     except CloudError as error:
         if error.status not in (404, 409):
-            raise
-        # The version was withdrawn while it was on its way here. That must not keep the board from the next one.
+            if error.status == 401 or not target or target.id == version_id:
+                raise
+            life.note("later", "version %s isn't confirmed: %s" % (version_id, error))
+            return False
+        # The version was withdrawn while it was on its way here.
         say("confirm", "version %s isn't known any more: %s" % (version_id, error))
         ledger.give_up()
-
-
-def _tell_failure(life, ledger):
-    failure = ledger.untold_failure()
-    if not failure:
-        return
-    try:
-        life.cloud.failed(*failure)
-    except CloudError as error:
-        if error.status == 401 or error.status >= 429:
-            raise
-        say("rollback", "the server doesn't want to know: %s" % error)
-    ledger.told()
+    return True

@@ -8,7 +8,7 @@ knows no slot and no network; the clock is given to it.
 
 import gc
 
-from keeper.errors import ReleaseError
+from keeper.errors import NetError, ReleaseError
 from keeper.release import header as release
 from keeper.talking.address import is_plain
 
@@ -58,17 +58,22 @@ class Policy:
         record = {"security": security, "floors": floors, "rest": self._rest, "revoked": self._revoked}
         self._store.save("policy", record)
 
+    def keys(self):
+        """{key id: modulus} of the keys that may sign the next release."""
+        revoked = self._revoked + self._brought
+        found = {name: self._keys[name] for name in self._keys if name not in revoked}
+        return {name: found[name] for name in found if len(found[name]) == release.SIGNATURE_SIZE}
+
     def admit(self, header, chip, slot_size):
         """The Manifest of an acceptable release; ReleaseError with the reason for any other 4096 bytes."""
         gc.collect()  # the signature's big numbers want room
-        keys = {name: self._keys[name] for name in self._keys if name not in self._revoked + self._brought}
-        manifest = release.verify(header, keys)
+        manifest = release.verify(header, self.keys())
         product = self._product()
         release.check(manifest, product, chip, slot_size, self._floor(product))
         if manifest.expires:
             now = self._now()
             if now is None:
-                raise ReleaseError("the release may have expired, and this board doesn't know the time yet")
+                raise NetError("the release may have expired, and this board doesn't know the time yet")
             if now > manifest.expires:
                 raise ReleaseError("the release has expired (%s)" % manifest.expires)
         return manifest

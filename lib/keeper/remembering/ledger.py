@@ -5,7 +5,8 @@ running slot's header says which release that is. It asks no server and touches 
 
 Fields: `id`, `digest`, `version` of the release confirmed last, and the `thing` that it was confirmed for; `next` {id,
 digest, version} from before a slot is selected until its release is confirmed on the server; `failed` likewise, with
-`tries`: a release that was rolled back, and `why`, as far as the board can tell, until the server was told.
+`tries`: a release that was rolled back, or left because it kept crashing, and `why`, as far as the board can tell,
+until the server was told; its tries count on if it passes a later trial. `spent`: updates one after the other.
 """
 
 from keeper.talking.address import is_plain, printable
@@ -14,11 +15,16 @@ _TEXT_LIMIT = 64
 _WHY_LIMIT = 200
 _TRIES_LIMIT = 100
 _MORE_LIMIT = 200
-_FIELDS = ("id", "digest", "version", "thing", "next", "failed")
+_FIELDS = ("id", "digest", "version", "thing", "next", "failed", "spent")
 
 # After the first and the second rollback of a release it is tried again when the board has been up for so long;
 # after the third only another release is.
 _RETRY_AFTER_MS = (3_600_000, 6 * 3_600_000)
+
+# So many updates may follow each other at once, and then again when the board has been up for so long. Each costs
+# otadata some three erases: a server that always wants another release needs 12 years for the 100,000 of a sector.
+_SPENT_LIMIT = 4
+_REST_MS = 8 * 3_600_000
 
 
 class Ledger:
@@ -51,6 +57,9 @@ class Ledger:
         """Whether the server's word that the board runs this version (`clouds.Version`) is known to be wrong."""
         if version.digest:
             return not self.runs(version.digest)
+        failed = self._record.get("failed")
+        if failed and failed["id"] == version.id and not self.runs(failed["digest"]):
+            return True  # it ran, and was left
         return version.id == self._record.get("id") and self.known_id() is None
 
     def awaited_id(self):
@@ -58,10 +67,15 @@ class Ledger:
         expected = self._record.get("next")
         return expected["id"] if expected and self.runs(expected["digest"]) else None
 
-    def expect(self, version_id, manifest):
-        """Store what the next boot should run; called before the slot is selected."""
+    def expect(self, version_id, manifest, up_ms=0):
+        """Store what the next boot should run; called before the slot is selected. up_ms: for how long this one has."""
         self._record["next"] = {"id": version_id, "digest": manifest.digest, "version": manifest.version}
+        self._record["spent"] = 1 if up_ms >= _REST_MS else min(self._record.get("spent", 0) + 1, _SPENT_LIMIT)
         self._keep()
+
+    def has_to_rest(self, up_ms):
+        """Whether so many updates have followed each other that the next one has to wait."""
+        return self._record.get("spent", 0) >= _SPENT_LIMIT and up_ms < _REST_MS
 
     def settle(self, aborted, why, on_trial=False):
         """After a boot, give up a `next` that doesn't run; the version of a release that failed, else None.
@@ -114,8 +128,19 @@ class Ledger:
         self._record["next"] = None
         failed = self._record.get("failed")
         if failed and failed["digest"] == self._digest:
-            self._record["failed"] = None  # it works after all
+            failed["why"] = None  # it works after all; if it fails again, that is one time more
         self._keep()
+
+    def excuse(self):
+        """Whether there was a try to be taken back: it wasn't the release that failed."""
+        failed = self._record.get("failed")
+        if not failed:
+            return False
+        failed["tries"] -= 1
+        if not failed["tries"]:
+            self._record["failed"] = None
+        self._keep()
+        return True
 
     def holds_back(self, version_id, up_ms):
         """Whether this version was rolled back on this board, and isn't to be tried again after so long a time up."""
@@ -141,7 +166,10 @@ def _sound(found):
             if found[name] is not None and not _is_text(found[name]):
                 return {}
             record[name] = found[name]
-    for name in _FIELDS[4:]:
+    spent = found.get("spent")
+    if type(spent) is int and 0 < spent <= _SPENT_LIMIT:
+        record["spent"] = spent
+    for name in _FIELDS[4:6]:
         entry = found.get(name)
         if isinstance(entry, dict) and _is_text(entry.get("id")) and _is_text(entry.get("digest")):
             version = printable(str(entry.get("version")), _TEXT_LIMIT)

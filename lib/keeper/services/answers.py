@@ -4,13 +4,10 @@ Must not know any service's calls.
 """
 
 from keeper.errors import CloudError, NetError
+from keeper.phases import forget
 from keeper.services.version import Version
-from keeper.talking.address import is_plain, number, printable
+from keeper.talking.address import is_plain
 
-_ERROR_LIMIT = 1024
-_CODE_LIMIT = 40
-_MESSAGE_LIMIT = 120
-_RETRY_LIMIT_S = 86_400
 _ID_LIMIT = 64
 _KEY_LIMIT = 128
 _POINTS_LIMIT = 256  # in one report; its body stays below 20 KB
@@ -33,16 +30,12 @@ def check_status(response, expected, read=json_of):
         return
     if status < 400:
         raise NetError("the server answers %d, which isn't an answer to this" % status)
-    code = message = ""
+    from keeper import explaining
+
     try:
-        told = read(response, _ERROR_LIMIT)["error"]
-        code, message = _words(told["code"], _CODE_LIMIT), _words(told["message"], _MESSAGE_LIMIT)
-    except (NetError, KeyError, TypeError, IndexError):
-        pass  # a proxy's page, perhaps: the status says enough
-    error = CloudError(status, code, message or "the server answers %d" % status)
-    asked = number(response.headers.get("retry-after", ""), 10)  # given as a date it is not used
-    error.retry_after_ms = None if asked is None else min(asked, _RETRY_LIMIT_S) * 1000
-    raise error
+        raise explaining.do("refusal", response, read)
+    finally:
+        forget("keeper.explaining")
 
 
 def object_of(answer):
@@ -90,7 +83,3 @@ def checked_points(points):
 
 def _point(value, at):
     return {"value": value} if at is None else {"value": value, "at": at[:_STAMP_LIMIT]}
-
-
-def _words(text, limit):
-    return printable(text, limit) if isinstance(text, str) else ""

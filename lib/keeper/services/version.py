@@ -20,7 +20,12 @@ class Version:
 def _cut(text, limit):
     if not isinstance(text, str):
         return ""
-    return "".join([char if char >= " " and char != "\x7f" else " " for char in text[:limit]]).strip()
+    return "".join([char if _is_harmless(char) else " " for char in text[:limit]]).strip()
+
+
+def _is_harmless(char):
+    """Whether it neither steers a terminal nor turns the direction of writing (C0, C1, marks, surrogates)."""
+    return " " <= char <= "~" or "\xa0" <= char < "\u0600" or "\u2070" <= char <= "\ud7ff"
 
 
 def _is_digest(text):

@@ -23,15 +23,22 @@ def settle(life):
     slots = Slots()
     running = _running(slots)
     life.running = _named(running)
+    life.created = running.created if running else None
     life.on_trial = slots.on_trial()
     state, version = state_name(slots.state(slots.running)), running.version if running else "unknown"
     say("slot", "%s runs release %s, %s" % (slots.running.label, version, state))
     try:
-        aborted = slots.state(slots.other) in (ABORTED, INVALID)
+        fallen = not life.on_trial and slots.is_fallen_back()
+        aborted = fallen or slots.state(slots.other) in (ABORTED, INVALID)
         why = life.product.last_words()
         failed = Ledger(Store(), *life.running).settle(aborted, why, life.on_trial)
         if failed:
             say("rollback", "release %s didn't prove itself: %s" % (failed, why))
+            blameless = getattr(life.product, "blameless", None)
+            life.doubt = bool(blameless and blameless())
+        if fallen:
+            slots.hold_on()
+            say("slot", "%s can't be booted; %s stays" % (slots.other.label, slots.running.label))
         if not life.on_trial:
             _settle_proved(life, running)
     except KeeperError as error:

@@ -15,7 +15,7 @@ class Address:
     def __init__(self, url):
         scheme, colon, rest = url.partition("://")
         if scheme not in ("http", "https") or not colon:
-            raise NetError("not an http(s) address: %s" % _shown(url))
+            raise NetError("not an http(s) address: %s" % shown(url))
         rest = rest.split("#")[0]
         cut = len(rest)
         for mark in "/?":
@@ -36,30 +36,11 @@ class Address:
         if self.host.startswith("[") and self.host.endswith("]"):
             self.host = self.host[1:-1]
         if not self.host or not 0 < self.port < 65536 or "@" in authority or " " in url or not is_plain(url):
-            raise NetError("not a usable address: %s" % _shown(url))
+            raise NetError("not a usable address: %s" % shown(url))
 
     def same_server(self, other):
         """Whether scheme, host and port are the same: only then may a key be sent."""
         return (self.tls, self.host.lower(), self.port) == (other.tls, other.host.lower(), other.port)
-
-
-def redirected(method, asked, location):
-    """Address that a redirect of `asked` leads to; NetError if it isn't followed."""
-    if not location:
-        raise NetError("%s redirects to nowhere" % asked.server)
-    if location.startswith("//"):
-        location = ("https:" if asked.tls else "http:") + location
-    elif location.startswith("/"):
-        location = asked.server + location
-    elif "://" not in location.split("?")[0]:
-        path = asked.path.split("?")[0]
-        location = asked.server + (path if location.startswith("?") else path[: path.rfind("/") + 1]) + location
-    if method not in ("GET", "HEAD"):
-        raise NetError("%s redirects %s to %s, which isn't followed" % (asked.server, method, _shown(location)))
-    onward = Address(location)
-    if asked.tls and not onward.tls:
-        raise NetError("%s redirects to %s without TLS, which isn't followed" % (asked.server, onward.server))
-    return onward
 
 
 def number(text, base):
@@ -88,5 +69,6 @@ def printable(text, limit):
     return "".join([char if " " <= char <= "~" else "?" for char in text[:limit]])
 
 
-def _shown(url):
+def shown(url):
+    """An address for a message, without a password."""
     return "(one with a password in it)" if "@" in url else printable(url, 80)

@@ -1,5 +1,6 @@
 """The head of an HTTP answer, read line by line through a small buffer, within limits checked before memory is taken.
 
+Lines that nobody here needs are read past, however long and many they are: policies and cookies are nobody's fault.
 Must not know what the body is; keeper.response goes on from here with what the buffer still holds.
 """
 
@@ -7,9 +8,9 @@ from keeper.errors import NetError
 from keeper.talking.address import number
 from keeper.talking.wire import CutError
 
-_LINE_LIMIT = 2048
-_HEAD_LIMIT = 8192
-_HEADER_COUNT = 64
+_LINE_LIMIT = 2048  # of one that is kept
+_HEAD_LIMIT = 65536
+LINES_LIMIT = 8192  # inside the body, for each chunk
 _BUFFER_SIZE = 512
 _KEPT = (
     "content-encoding",
@@ -36,7 +37,7 @@ class Head:
         self._view = memoryview(self._buf)
         self._low = 0
         self._high = 0
-        self._allowance = _HEAD_LIMIT  # bytes of lines that may still come
+        self.allowance = _HEAD_LIMIT  # bytes of lines that may still come
 
     def read_head(self):
         """Read up to the body."""
@@ -44,18 +45,14 @@ class Head:
         while 100 <= self.status < 200:
             if self.status == 101:
                 raise self._garbage("an answer of another protocol")
-            for _ in self._fields(_HEADER_COUNT):
+            for _ in self._fields():
                 pass
             self._read_status()
-        for name, value in self._fields(_HEADER_COUNT):
+        for name, value in self._fields():
             if name in _KEPT:
                 if name in _FRAMING and self.headers.get(name, value) != value:
                     raise self._garbage("two different %s" % name)
                 self.headers[name] = value
-
-    def allow_more_lines(self):
-        """Begin to count again: what follows are lines inside the body."""
-        self._allowance = _HEAD_LIMIT
 
     def peek(self):
         """Whether an answer has begun to arrive, after the request couldn't be sent whole."""
@@ -74,21 +71,23 @@ class Head:
         if self.status < 100:
             raise self._garbage("a status that is none")
 
-    def _fields(self, limit):
+    def _fields(self):
         """Header fields up to the empty line: (lower-case name, value)."""
-        for _ in range(limit):
-            line = self._line()
+        while True:
+            line = self._line(False)
             if not line:
                 return
             colon = line.find(b":")
             name = line[:colon]
             if colon < 1 or name != name.strip():
                 raise self._garbage("a broken header")
-            yield text_of(name).lower(), text_of(line[colon + 1 :].strip())
-        raise self._garbage("more than %d headers" % limit)
+            name = text_of(name).lower()
+            if len(line) > _LINE_LIMIT and name in _KEPT:
+                raise self._garbage("a header that is too long")
+            yield name, text_of(line[colon + 1 :].strip())
 
-    def _line(self):
-        """Next line of the head without its end; bytes."""
+    def _line(self, is_whole=True):
+        """Next line of the head without its end; bytes. Of one that is too long as much as shows that, or NetError."""
         line = b""
         while True:
             if self._low == self._high:
@@ -98,10 +97,11 @@ class Head:
                     raise CutError("%s closed without an answer" % self._wire.peer)
             end = self._buf.find(b"\n", self._low, self._high)
             stop = self._high if end < 0 else end + 1
-            self._allowance -= stop - self._low
-            if self._allowance < 0 or len(line) + stop - self._low > _LINE_LIMIT:
+            self.allowance -= stop - self._low
+            if self.allowance < 0 or (is_whole and len(line) + stop - self._low > _LINE_LIMIT):
                 raise self._garbage("a header that is too long")
-            line += bytes(self._view[self._low : stop])
+            if len(line) <= _LINE_LIMIT:
+                line += bytes(self._view[self._low : stop])
             self._low = stop
             if end >= 0:
                 return line[:-2] if line.endswith(b"\r\n") else line[:-1]

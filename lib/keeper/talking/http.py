@@ -5,7 +5,7 @@ One request is one connection (`Connection: close`). Must not know any service, 
 
 from keeper import phases
 from keeper.errors import NetError
-from keeper.talking.address import Address, is_plain, printable, redirected
+from keeper.talking.address import Address, is_plain, printable
 from keeper.talking.patience import Patience
 from keeper.talking.response import Response
 from keeper.talking.wire import CutError, connect
@@ -45,11 +45,17 @@ class Client:
         for _ in range(_REDIRECTS + 1):
             response = self._request(method, target, headers, body, auth, patience)
             if response.status not in (301, 302, 303, 307, 308):
-                if self._on_date and response.date:
-                    self._on_date(response.date)
+                date = response.headers.get("date")
+                if self._on_date and date:
+                    self._on_date(date)
                 return response
             response.close()
-            onward = redirected(method, target, response.headers.get("location"))
+            from keeper import redirecting
+
+            try:
+                onward = redirecting.redirected(method, target, response.headers.get("location"))
+            finally:
+                phases.forget("keeper.redirecting")
             if not onward.same_server(target):
                 auth = None  # for good: a way back home was laid by the other server
                 headers = {name: headers[name] for name in headers if name.lower() in _HARMLESS}

@@ -6,9 +6,7 @@ Must not know requests or services.
 from keeper.errors import NetError
 from keeper.talking import jsontext
 from keeper.talking.address import number, printable
-from keeper.talking.head import Head, text_of
-
-_TRAILER_COUNT = 16
+from keeper.talking.head import LINES_LIMIT, Head, text_of
 
 
 class Response(Head):
@@ -37,17 +35,12 @@ class Response(Head):
             self._wire.close()
             self._wire = None
 
-    @property
-    def date(self):
-        """The server's clock as its Date header has it, or None."""
-        return self.headers.get("date")
-
     def readinto(self, buf):
         """Fill buf with body: less than all of it only where the body ends, 0 after that. NetError if it is cut off."""
         wire = self._wire
         if not wire:
             raise NetError("this response is closed")
-        wire.pulse()
+        wire.patience.pulse()
         size = len(buf)
         done = 0
         view = None
@@ -76,6 +69,7 @@ class Response(Head):
                     self._left = 0
                     break
             done += count
+            wire.patience.moved += count  # heads, and what is between chunks, buy no time
             if left > 0:
                 self._left = left - count
         return done
@@ -109,11 +103,12 @@ class Response(Head):
         """Read up to the body, and find out where that ends. Called by Client."""
         super().read_head()
         headers = self.headers
-        if headers.get("content-encoding", "identity") != "identity":
+        if _encodings(headers.get("content-encoding")):
             raise self._garbage("content-encoding %s, unasked" % printable(headers["content-encoding"], 20))
         length = headers.get("content-length")
-        if "transfer-encoding" in headers:
-            if headers["transfer-encoding"].lower() != "chunked":
+        encodings = _encodings(headers.get("transfer-encoding"))
+        if encodings:
+            if encodings != ["chunked"]:
                 raise self._garbage("transfer-encoding %s" % printable(headers["transfer-encoding"], 20))
             if length is not None:
                 raise self._garbage("two lengths of one body")
@@ -133,7 +128,7 @@ class Response(Head):
 
     def _next_chunk(self):
         """Read up to the data of the next chunk; False if it was the last one."""
-        self.allow_more_lines()
+        self.allowance = LINES_LIMIT
         if not self._first_chunk and self._line():
             raise self._garbage("a chunk that is longer than its size")
         self._first_chunk = False
@@ -144,6 +139,12 @@ class Response(Head):
         if size:
             return True
         self._chunked = False
-        for _ in self._fields(_TRAILER_COUNT):
+        for _ in self._fields():
             pass
         return False
+
+
+def _encodings(text):
+    """What a list of encodings comes to, without those that encode nothing."""
+    found = [one.strip().lower() for one in text.split(",")] if text else ()
+    return [one for one in found if one not in ("", "identity")]

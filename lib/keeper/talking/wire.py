@@ -11,22 +11,9 @@ import select
 import socket
 import time
 
-from keeper import memory
+from keeper import memory, phases
 from keeper.errors import NetError
-
-_ADDRESSES = 3  # of one name are tried
-
-_TEXTS = {
-    errno.ECONNREFUSED: "refuses the connection",
-    errno.ECONNRESET: "cut the connection",
-    errno.ECONNABORTED: "cut the connection",
-    32: "cut the connection",  # EPIPE, which MicroPython's errno doesn't name
-    errno.ENOTCONN: "cut the connection",
-    errno.EHOSTUNREACH: "can't be reached",
-    101: "can't be reached: no network",  # ENETUNREACH of Linux
-    114: "can't be reached: no network",  # ENETUNREACH of the ESP32
-    errno.ETIMEDOUT: "doesn't answer",
-}
+from keeper.talking.names import forget, look_up
 
 
 class CutError(NetError):
@@ -38,7 +25,7 @@ class Wire:
 
     def __init__(self, peer, patience):
         self.peer = peer
-        self._patience = patience
+        self.patience = patience
         self._socket = None
         self._stream = None
         self._poll = None
@@ -90,7 +77,7 @@ class Wire:
             else:
                 self._shaking_hands = False
                 self._short = ""
-                self._patience.moved += count
+                self.patience.moved += count
                 done += count
                 since = time.ticks_ms()
 
@@ -102,12 +89,7 @@ class Wire:
             while count is None:
                 self._wait(select.POLLIN, since)
                 count = self._try_read(buf)
-        self._patience.moved += count
         return count
-
-    def pulse(self):
-        """The product's, for loops that never have to wait."""
-        self._patience.pulse()
 
     def close(self):
         """Close both the TLS object, which a failed handshake leaves without its socket, and the socket."""
@@ -139,7 +121,7 @@ class Wire:
 
     def _wait(self, mask, since):
         """Poll once; the events, 0 for none yet."""
-        limit_ms = self._patience.slice_ms(since, self.peer)
+        limit_ms = self.patience.slice_ms(since, self.peer)
         try:
             if mask != self._mask:
                 self._poll.modify(self._stream, mask)
@@ -157,32 +139,28 @@ class Wire:
         raise CutError("%s cut the connection" % self.peer)
 
     def _trouble(self, error):
-        code = getattr(error, "errno", None)
-        if code in _TEXTS:
-            return CutError("%s %s" % (self.peer, _TEXTS[code]))
-        if isinstance(error, MemoryError) or code == errno.ENOMEM:
-            return NetError("not enough memory for a connection with %s" % self.peer)
-        if self._short:  # mbedTLS without memory says what it was doing then, or that a certificate is wrong
-            return NetError("TLS with %s failed: %s" % (self.peer, self._short))
-        text = " ".join(str(error).split())[:120] or error.__class__.__name__
-        if self._stream is self._socket:
-            return CutError("connection with %s: %s" % (self.peer, text))
-        hint = "; is the clock right?" if "future" in text or "not yet" in text or "expired" in text else ""
-        return NetError("TLS with %s failed: %s%s" % (self.peer, text, hint))
+        """The NetError that says what went wrong; CutError if the connection broke."""
+        from keeper import explaining
+
+        try:
+            secure = self._stream is not self._socket
+            is_cut, text = explaining.do("trouble", error, self.peer, secure, self._short)
+        except MemoryError:
+            is_cut, text = False, "not enough memory for a connection with %s" % self.peer
+        finally:
+            phases.forget("keeper.explaining")
+        return CutError(text) if is_cut else NetError(text)
 
 
 def connect(host, port, context, patience):
     """Wire to host:port, with TLS if there is a context; NetError says why not. Blocks while the name is resolved."""
     gc.collect()  # what an earlier TLS connection left behind is memory that this one needs
     patience.pulse()
-    try:
-        addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except (OSError, ValueError):  # ValueError: on CPython, a name that can't be one
-        addresses = ()
+    addresses = look_up(host, port)
     # lwIP that has no memory left says that there is no such name
     short = "" if addresses else memory.lack(memory.PLAIN)
     trouble = NetError("can't resolve the name %s%s" % (host, "; " + short if short else ""))
-    for address in [one for one in addresses if one[-1]][:_ADDRESSES]:  # the ESP32 can't say an IPv6 address
+    for address in addresses:
         wire = Wire("%s:%d" % (host, port), patience)
         try:
             wire.reach(address)
@@ -195,4 +173,5 @@ def connect(host, port, context, patience):
         except BaseException:  # of the pulse
             wire.close()
             raise
+    forget()  # perhaps it has moved
     raise trouble

@@ -36,17 +36,30 @@ class Download:
             gap = offset - self._position
         while gap > 0:
             count = min(gap, len(scrap))
+            at_start = not self._position
             self.fill(scrap[:count])
+            if at_start and bytes(scrap[:5]) != b"TKREL":  # as its header begins, which was here before
+                raise NetError("what the server sends is no release")
             gap -= count
 
     def fill(self, view):
         """Fill the memoryview with what comes next; NetError if the file ends before."""
         position = 0
         size = len(view)
+        opened = -1
         while position < size:
             count = self._stream.readinto(view[position:] if position else view)
             if not count:
-                raise NetError("the release ended after a part of it")
+                at = self._position + position
+                if opened == at or self._stream.end != at or at >= self._expected:
+                    raise NetError("the release ended after a part of it")
+                opened = at  # the server sent less than it was asked for, as it may
+                before, self._position = self._position, at
+                self._open(at, None)
+                if self._position != at:
+                    raise NetError("the server sends a part of the release only")
+                self._position = before
+                continue
             position += count
         self._position += size
 
@@ -75,7 +88,7 @@ class Download:
         told = self._stream.size
         if told not in (None, self._expected):
             self.close()
-            raise ReleaseError("the release has %d bytes, its manifest says %d" % (told, self._expected))
+            raise NetError("what the server sends has %d bytes, the release %d" % (told, self._expected))
 
 
 def _is_beyond(stream, offset):

@@ -29,7 +29,7 @@ def update(life, target, admitted):
     from keeper.remembering.ledger import Ledger
 
     slots.forget_verdict()
-    Ledger(Store(), *life.running).expect(target.id, manifest)
+    Ledger(Store(), *life.running).expect(target.id, manifest, life.up_ms())
     slots.select()
     say("reset", "into release %s in %s" % (manifest.version, slots.other.label))
     life.product.reset()

@@ -7,7 +7,7 @@ means or where it goes; a store in flash can take its place behind the same five
 
 from array import array
 
-from thermometer.station.clock import Uptime
+from keeper import uptime
 
 CAPACITY = 240
 
@@ -17,10 +17,10 @@ _MASK = 0xFFFFFFFF  # times are kept as 32-bit milliseconds: a reading may wait 
 class Outbox:
     """A queue of (value, time). `dropped` counts the readings that were pushed out before they were delivered."""
 
-    def __init__(self, capacity=CAPACITY, uptime=None):
+    def __init__(self, capacity=CAPACITY, now_ms=uptime.ms):
         self.capacity = capacity
         self.dropped = 0
-        self._uptime = uptime or Uptime()
+        self._now_ms = now_ms
         self._values = array("f", [0.0] * capacity)
         self._taken_ms = array("I", [0] * capacity)
         self._first = 0  # index of the oldest
@@ -41,19 +41,20 @@ class Outbox:
                 self._pushed_out += 1
         index = (self._first + self._count) % self.capacity
         self._values[index] = value
-        self._taken_ms[index] = (self._uptime.ms() - age_ms) & _MASK
+        self._taken_ms[index] = (self._now_ms() - age_ms) & _MASK
         self._count += 1
 
     def peek(self, n):
         """The oldest `n` readings at most, as a list of (value, age_ms), oldest first. They stay."""
-        now_ms = self._uptime.ms()
-        readings = []
-        for i in range(min(n, self._count)):
-            index = (self._first + i) % self.capacity
-            readings.append((self._values[index], (now_ms - self._taken_ms[index]) & _MASK))
+        readings = [self.at(i) for i in range(min(n, self._count))]
         self._peeked = len(readings)
         self._pushed_out = 0
         return readings
+
+    def at(self, i):
+        """(value, age_ms) of a reading, counted from the oldest."""
+        index = (self._first + i) % self.capacity
+        return self._values[index], (self._now_ms() - self._taken_ms[index]) & _MASK
 
     def drop(self, n):
         """Forget the first `n` readings of the last peek: they are delivered. Later ones are never touched."""
@@ -66,7 +67,7 @@ class Outbox:
 
     def tick(self):
         """Keep the time while nothing is put or taken; call it at least once a day."""
-        self._uptime.ms()
+        self._now_ms()
 
     def _remove(self, n):
         self._first = (self._first + n) % self.capacity

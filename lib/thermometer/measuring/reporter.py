@@ -4,8 +4,7 @@ It must not know the wire: the life cycle sends, and says whether that worked. A
 again; the server knows it by its time.
 """
 
-import time
-
+from keeper import uptime
 from keeper.backoff import Backoff
 
 EVENT = "temperature"
@@ -23,12 +22,14 @@ class Reporter:
         self._lifecycle = lifecycle
         self._period_ms = period_ms
         self._backoff = Backoff(min(_RETRY_BASE_MS, period_ms), _RETRY_CAP_MS)
-        self._due_ms = time.ticks_ms()
+        self._due_ms = uptime.ms()
+        self._batch = _BATCH
+        self.accepted = False  # whether the server has taken one since the start
         self._unanswered = None  # what was sent last, if no answer came: perhaps the server has it
 
     def step(self):
         """Send one batch if it is time, and there is a key to send it with."""
-        if time.ticks_diff(self._due_ms, time.ticks_ms()) > 0 or not len(self._outbox):
+        if self._due_ms > uptime.ms() or not len(self._outbox):
             return
         if not self._lifecycle.active():
             return
@@ -44,16 +45,30 @@ class Reporter:
     def _send(self):
         points = self._unanswered
         if not points:
-            points = [(value, self._clock.stamp(age_ms)) for value, age_ms in self._outbox.peek(_BATCH)]
+            points = [(value, self._clock.stamp(age_ms)) for value, age_ms in self._outbox.peek(self._batch)]
         if not self._lifecycle.send(EVENT, points):
+            if self._lifecycle.unwanted:
+                self._sort_out(points)
+                return False
             # To be sent again as they are: stamped anew they could be a millisecond off, and be taken for others.
             self._unanswered = points if points[0][1] else None
             self._pause(self._backoff.next_ms(self._lifecycle.asked_ms))
             return False
         self._unanswered = None
         self._backoff.reset()
+        self._batch = min(2 * self._batch, _BATCH)
+        self.accepted = True
         self._outbox.drop(len(points))
         return True
 
+    def _sort_out(self, points):
+        """The server refused these for what they are: ever fewer at once, until the one that it means is alone."""
+        self._unanswered = None
+        if len(points) == 1:
+            self._lifecycle.note("deliver", "a reading is dropped: the server refuses it for good")
+            self._outbox.drop(1)
+        self._batch = max(1, len(points) // 2)
+        self._pause(self._backoff.next_ms(self._lifecycle.asked_ms))
+
     def _pause(self, pause_ms):
-        self._due_ms = time.ticks_add(time.ticks_ms(), pause_ms)
+        self._due_ms = uptime.ms() + pause_ms

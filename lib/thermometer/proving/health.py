@@ -5,9 +5,12 @@ Others set the facts once they have seen them in this boot; this module only add
 
 import time
 
+NO_SERVER = "server not reached with the stored key"
+
 
 class Health:
-    """Facts: `sensor_ok` a temperature was read, `network_ok` Wi-Fi was up, `server_ok` the server accepted our key.
+    """Facts: `sensor_ok` a temperature was read, `network_ok` Wi-Fi was up, `server_ok` the server accepted our key,
+    `report_ok` it took a reading.
 
     The board must also have lived for `min_alive_ms` since this object was made. Times are ticks_ms; a question at
     least every 6 days keeps count of them.
@@ -18,6 +21,7 @@ class Health:
         self.sensor_ok = False
         self.network_ok = False
         self.server_ok = False
+        self.report_ok = False
         self._now = now
         self._last_ms = now()
         self._lived_ms = 0
@@ -38,7 +42,9 @@ class Health:
         if not self.network_ok:
             reasons.append("no network")
         if not self.server_ok:
-            reasons.append("server not reached with the stored key")
+            reasons.append(NO_SERVER)
+        if not self.report_ok:
+            reasons.append("no reading accepted")
         left_ms = self.min_alive_ms - self._lived_ms
         if left_ms > 0:
             reasons.append("%d s of life" % (self.min_alive_ms // 1000))

@@ -6,7 +6,7 @@ Each step's code is gone from memory before the next one's comes.
 from keeper.console import say
 from keeper.errors import KeeperError, SlotError
 from keeper.phases import forget
-from thermometer.settling.settings import settings_from
+from thermometer.settling.settings import is_host, settings_from
 
 _THING_NAME = "ThermometerDevice"
 _KEPT = ("secret", "token", "uuid")  # of the factory record, once the board has settled
@@ -30,6 +30,9 @@ def settle(station):
     station.settings = settings_from(record)
     station.pulse()
     if station.identity:
+        station.clock.checked = station.identity.server.startswith("https:")
+        if is_host(record.get("ntp_host")):
+            station.clock.ntp_host = record["ntp_host"]
         _assemble(station)
     station.pulse()
 

@@ -1,5 +1,9 @@
 """Settings of this product that a factory record may carry. Pure."""
 
+from keeper.talking.address import is_plain
+
+_HOST_LIMIT = 100
+
 # name: (seconds without one, least, most)
 SETTINGS = {
     "period_s": (30, 1, 3600),
@@ -18,3 +22,8 @@ def settings_from(record):
             value = default
         found[name[:-1] + "ms"] = int(value * 1000)
     return found
+
+
+def is_host(value):
+    """Whether it can be the name or the address of a time server."""
+    return isinstance(value, str) and 0 < len(value) <= _HOST_LIMIT and is_plain(value) and " " not in value

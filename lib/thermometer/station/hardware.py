@@ -2,11 +2,6 @@
 
 from keeper.phases import forget
 
-# main.py's RTC memory: two letters and the count of starts that didn't last; a note of the release follows.
-_NO_STARTS = b"TK\0"
-_NOTE_AT = 3
-_NOTE_LIMIT = 100
-
 
 def build(pin=None):
     """Make the objects of this board; `pin`: of the sensor, in place of the board's usual one."""
@@ -54,23 +49,25 @@ class Hardware:
         self._machine.reset()
 
     def last_words(self):
-        """Why the board started, and what `note` kept over the reset: "watchdog; trial: no network"."""
-        kept = self._machine.RTC().memory()[_NOTE_AT:]
-        try:
-            noted = kept.decode()
-        except UnicodeError:
-            noted = ""
+        """Why the board started, and what was noted before the reset: "watchdog; trial: no network"."""
+        noted = self._noting("noted")
         return self._reset_cause + ("; " + noted if noted else "")
 
     def note(self, text):
         """Keep a few words for the next boot, if there is power until then."""
-        rtc = self._machine.RTC()
-        rtc.memory((rtc.memory()[:_NOTE_AT] or _NO_STARTS) + text[:_NOTE_LIMIT].encode())
+        self._noting("note", text)
 
     def count_starts_anew(self):
         """This start is a good one: main.py's count of starts that didn't last begins at nought."""
-        rtc = self._machine.RTC()
-        rtc.memory(_NO_STARTS + rtc.memory()[_NOTE_AT:])
+        self._noting("count_starts_anew")
+
+    def _noting(self, verb, *more):
+        from thermometer import noting
+
+        try:
+            return noting.do(verb, self._machine.RTC(), *more)
+        finally:
+            forget("thermometer.noting")
 
     def set_rtc(self, seconds):
         """Set the clock, in seconds of this port's own epoch."""

@@ -4,13 +4,13 @@ The thermometer (`app`) is a station that measures; safe mode (`safe`) is one th
 measuring is what breaks. It must not know sensors or readings.
 """
 
+import gc
 import time
 
-from keeper import memory
+from keeper import uptime
 from keeper.console import say
-from keeper.errors import KeeperError
-from keeper.phases import end
-from thermometer.station.clock import Clock, Uptime
+from keeper.phases import end, forget
+from thermometer.station.clock import Clock
 from thermometer.station.link import Link
 from thermometer.station.typed import Typed
 
@@ -18,7 +18,8 @@ _WATCHDOG_MS = 60_000  # longer than a name look-up that fails, the longest wait
 _TRIAL_MS = 10 * 60_000
 _STEADY_MS = 5 * 60_000  # a start that lasts so long is no part of a crash loop
 _STEP_MS = 100
-_LOOK_MS = 60_000  # at the memory that is left
+_LOOK_MS = 120_000  # at what may have gone wrong for good
+_SHORT_TURNS = 100  # that ended for want of memory, one after the other: then the board restarts
 
 
 class Station:
@@ -29,16 +30,17 @@ class Station:
         self.identity = None
         self.lifecycle = None
         self.link = Link(board.wlan, self.pulse)
-        self.uptime = Uptime()
-        self.clock = Clock(self.uptime, board.set_rtc)
+        self.clock = Clock(board.set_rtc)
         self._last_words = board.last_words()
-        self._trial_deadline_ms = None
+        self.trial_deadline_ms = None
         self._typed = Typed(self._commands)
         self._busy = False
         self._steady = False
         self._told_why = False
-        self._memory = memory.Watch()
-        self._look_ms = _LOOK_MS
+        self.noted = ""  # of a trial, see `thermometer.proving`
+        self.watched = {}  # of `thermometer.watching`
+        self._begun_ms = uptime.ms()
+        self._look_ms = self._begun_ms + _LOOK_MS
         self.settings = None
         board.start_watchdog(_WATCHDOG_MS)
 
@@ -49,11 +51,13 @@ class Station:
         settling.settle(self)
         if self.lifecycle:
             self.lifecycle.begin()
+            self.clock.ask("begin_at", self.lifecycle.created)
+        self.board.note("")  # NVS has what has to be told of it
         end("thermometer.settling", "keeper.services.gadgetkeeper.joining", "keeper.services.gecko_dms.joining")
 
     def begin_trial(self):
         """The release that runs has so much time to prove itself."""
-        self._trial_deadline_ms = time.ticks_add(time.ticks_ms(), _TRIAL_MS)
+        self.trial_deadline_ms = time.ticks_add(time.ticks_ms(), _TRIAL_MS)
 
     def step(self):
         """One turn: at most one exchange with the server, then a short wait."""
@@ -61,14 +65,26 @@ class Station:
         self._typed.answer()
         if self._typed.reset_wanted:
             self.reset()
+        if self.trial_deadline_ms is not None:
+            from thermometer import proving
+
+            proving.look(self)
         if self.lifecycle and self.link.poll():
             self._go_online()
-        if not self._steady and self.uptime.ms() > _STEADY_MS:
+        if not self._steady and self.lived_ms() > _STEADY_MS:
             self._steady = True
-            self.board.count_starts_anew()
-        if self.uptime.ms() > self._look_ms:
-            self._look_at_memory()
+            self.lasts()
+        if uptime.ms() > self._look_ms:
+            self._look()
         time.sleep_ms(_STEP_MS)
+
+    def lived_ms(self):
+        """How long this life has lasted."""
+        return uptime.ms() - self._begun_ms
+
+    def lasts(self):
+        """This start is no part of a crash loop."""
+        self.board.count_starts_anew()
 
     def online(self):
         """What is to do while the server can be reached."""
@@ -80,32 +96,46 @@ class Station:
         A trial that has not passed in time isn't fed any more, whatever it is doing: the reset leaves it. What is typed
         is taken here, but what it asks for is done in `step`, never in the middle of a download.
         """
-        if self._trial_deadline_ms is None or time.ticks_diff(self._trial_deadline_ms, time.ticks_ms()) > 0:
+        if self.trial_deadline_ms is None or time.ticks_diff(self.trial_deadline_ms, time.ticks_ms()) > 0:
             self.board.feed()
         self._typed.poll(self._busy)
 
     def run(self):
         """Live."""
+        short = 0
         while True:
-            self.step()
+            try:
+                self.step()
+                short = 0
+            except MemoryError:
+                short += 1
+                if short > _SHORT_TURNS:
+                    raise
+                gc.collect()
+                if short == 1:
+                    say("memory", "there is not enough for this turn: the next one may have it")
+                time.sleep_ms(_STEP_MS)
 
     # what the life cycle asks of a product
 
     def healthy(self):
-        """What is still missing; noted as well, for the boot after a trial that failed."""
-        missing = self.missing()
-        self.board.note("trial: " + missing if missing else "")
-        if not missing:
-            self._trial_deadline_ms = None
-        return missing
+        """What is still missing, now that the server has answered."""
+        return self.missing(True)
 
-    def missing(self):
-        """What this release hasn't shown yet."""
+    def missing(self, answered=False):
+        """What this release hasn't shown yet. answered: the server has just taken our key."""
         return ""
 
     def last_words(self):
         """Why the board started, and what the boot before this one noted."""
         return self._last_words
+
+    def blameless(self):
+        """Whether the trial before this start lacked nothing but the server, as `proving` has noted it."""
+        return "trial: server " in self._last_words
+
+    def keep(self):
+        """Keep over a restart what couldn't be delivered."""
 
     def before_reset(self):
         """This reset is meant: it doesn't count as a crash."""
@@ -117,9 +147,9 @@ class Station:
         self.board.reset()
 
     def _go_online(self):
-        self.clock.keep()
+        self.clock.keep(self.link.gateway)
         # A certificate can't be judged without the time.
-        if self.identity.server.startswith("https:") and self.clock.now() is None:
+        if self.identity.server.startswith("https:") and not self.clock.can_judge():
             if not self._told_why:
                 self._told_why = True
                 say("wait", "the time isn't known yet, and without it no https server can be trusted")
@@ -129,6 +159,7 @@ class Station:
             self.online()
         finally:
             self._busy = False
+            self.clock.rest()
 
     def _commands(self):
         """What answers the commands: only while somebody types."""
@@ -137,17 +168,11 @@ class Station:
 
         return StationCommands(self, self.board, Slots(), self.lifecycle, self.link)
 
-    def _look_at_memory(self):
-        """A shortage that lasts is mended by a restart, once the readings are delivered."""
-        self._look_ms = self.uptime.ms() + _LOOK_MS
-        short = self._memory.lasting(self.uptime.ms())
-        if not short:
-            return
-        say("memory", short + ": the board restarts")
+    def _look(self):
+        from thermometer import watching
+
+        self._look_ms = uptime.ms() + _LOOK_MS
         try:
-            self.before_reset()
-        except KeeperError as error:
-            say("memory", "not yet: %s" % error)
-            return
-        self.board.note("memory: " + short)
-        self.reset()
+            watching.look(self)
+        finally:
+            forget("thermometer.watching")

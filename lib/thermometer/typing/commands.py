@@ -4,15 +4,14 @@ Each command does its work at once and answers in a line or a few; KeeperError s
 lines are typed nor how answers are shown. docs/console.md has the list.
 """
 
-import time
-
-from keeper import memory
+from keeper import memory, uptime
 from keeper.booting import state_name
 from keeper.errors import CommandError, KeeperError, NetError
 from keeper.nvs.state import entries
 
 _NETWORKS_LIMIT = 8
 _KEY_LENGTHS = range(8, 64)
+_HEX_KEY = 64  # digits of the key itself, which ESP-IDF takes in place of what it is made of
 
 
 class StationCommands:
@@ -61,7 +60,7 @@ class StationCommands:
             ("address", self._board.wlan.ifconfig()[0] if link.ssid else None),
             ("synced_s_ago", self._synced_s_ago()),
             ("time", self._station.clock.utc()),
-            ("uptime_s", self._station.uptime.ms() // 1000),
+            ("uptime_s", self._station.lived_ms() // 1000),
             ("started", self._station.last_words()),
             ("heap", "%d of %d" % heap),
             ("idf_memory", "%d free, largest %d, least %d" % idf if idf else None),
@@ -128,8 +127,8 @@ class StationCommands:
         key = words[1] if len(words) == 2 else ""
         if not 1 <= len(ssid.encode()) <= 32:
             raise CommandError("the name of a network has 1 to 32 bytes")
-        if key and len(key.encode()) not in _KEY_LENGTHS:
-            raise CommandError("the key of a network has 8 to 63 characters")
+        if key and len(key.encode()) not in _KEY_LENGTHS and not _is_hex_key(key):
+            raise CommandError("the key of a network has 8 to 63 characters, or 64 hex digits")
         if len(others) >= _NETWORKS_LIMIT:
             raise CommandError("%d networks are stored, which is the limit; forget one" % len(others))
         self._keep(others + [{"ssid": ssid, "key": key}])
@@ -154,7 +153,7 @@ class StationCommands:
     def _synced_s_ago(self):
         """Seconds since the server last gave an answer that was understood, or None."""
         at_ms = self._lifecycle.last_sync_ms if self._lifecycle else None
-        return None if at_ms is None else time.ticks_diff(time.ticks_ms(), at_ms) // 1000
+        return None if at_ms is None else (uptime.ms() - at_ms) // 1000
 
     def _living(self):
         if not self._lifecycle:
@@ -181,3 +180,8 @@ def _version():
 def _expect(words, least, most):
     if not least <= len(words) <= most:
         raise CommandError("a word is missing" if len(words) < least else "too many words; help shows what it takes")
+
+
+def _is_hex_key(key):
+    """Whether it can be a key as WPA2 has it in the end, 32 bytes."""
+    return len(key) == _HEX_KEY and all([char in "0123456789abcdefABCDEF" for char in key])

@@ -10,10 +10,13 @@ import time
 # None of them is a strapping pin or used by flash, PSRAM, USB or the console.
 _PINS = (
     ("ESP32S3", 5),
+    ("ESP32S2", 5),
+    ("ESP32C2", 3),
     ("ESP32C3", 3),
+    ("ESP32C6", 3),  # GPIO 4 is MTMS there, a strapping pin
     ("ESP32", 4),
 )
-_DEFAULT_PIN = 4
+_DEFAULT_PIN = 4  # `release build` warns of chips that aren't named here
 
 _CAUSES = (
     ("PWRON_RESET", "power-on"),
@@ -78,7 +81,7 @@ def _drivers():
 
 def sensor_pin():
     """The number of the GPIO that the sensor is on."""
-    board = getattr(sys.implementation, "_machine", "")
+    board = getattr(sys.implementation, "_machine", "").replace("-", "")
     for name, number in _PINS:
         if name in board:
             return number

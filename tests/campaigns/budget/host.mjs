@@ -32,6 +32,9 @@ try {
     mp.runPython("print(gc.mem_alloc())");
     counts[name] = Number(said[0]);
   }
+  said.length = 0;
+  mp.runPython("import micropython; micropython.qstr_info()");
+  counts.names = Number(/n_qstr=(\d+)/.exec(said.join(" "))[1]);
 } catch (error) {
   console.error(said.join("\n") + "\n" + error);
   process.exit(1);

@@ -172,16 +172,19 @@ def _update(is_raw):
 def typing():
     """Somebody types a command."""
     global held
-    _thermometer._typed._begin()
+    from thermometer.typing import begin
+
+    begin(_thermometer._typed)
     held = _thermometer._commands().table()
 
 
 def over():
     """The board waits again."""
     global held
+    from keeper import console
     from keeper.phases import end
 
-    held = None
-    _thermometer._typed._end()
-    end("thermometer.settling", "thermometer.joining", "thermometer.asking", "thermometer.typing")
+    held = _thermometer._typed.line = None
+    console.share(None)
+    end("thermometer.settling", "thermometer.joining", "thermometer.asking", "thermometer.typing", "keeper.typing")
     _thermometer.lifecycle.cloud.rest()

@@ -160,7 +160,7 @@ MUTATIONS = (
     _one(
         "a head may go on for ever",
         "lib/keeper/talking/head.py",
-        "_HEAD_LIMIT = 8192",
+        "_HEAD_LIMIT = 65536",
         "_HEAD_LIMIT = 1 << 40",
         "answer/100 Continue",
     ),

@@ -13,13 +13,14 @@ import esp32
 import keeper.talking.http
 from fake_device import brought, clock_of, kept_loaded
 from fake_flash import OTADATA, SLOT_SIZE, SLOTS, VALID, boot, identity, otadata
-from keeper import lifecycle, phases, release
+from keeper import phases, release
 from keeper.board.slots import Slots
 from keeper.errors import KeeperError
 from keeper.lifecycle import Lifecycle
 from keeper.services.gadgetkeeper.standing import Activation
 from keeper.services.gadgetkeeper.wire import GadgetKeeper
 from keeper.talking.http import Client
+from keeper.talking.patience import Patience
 from support_flash import Ended, attach, make_flash
 
 SECTOR = 4096
@@ -100,7 +101,7 @@ class Wire:
     peer = "server"
 
     def __init__(self, server, pulse):
-        self.pulse = pulse
+        self.patience = Patience(pulse, 1 << 29, 1 << 29)
         self._server = server
         self._pieces = None
         self._piece = b""
@@ -234,7 +235,7 @@ class Victim:
         self._brought.__enter__()
         self._kept_loaded = kept_loaded()
         self._kept_loaded.__enter__()
-        self._clock_of = clock_of(lifecycle)
+        self._clock_of = clock_of(keeper.uptime)
         self.clock = self._clock_of.__enter__()
         self._connect, keeper.talking.http.connect = keeper.talking.http.connect, self._connected
         self._set_boot = esp32.Partition.set_boot

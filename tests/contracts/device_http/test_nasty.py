@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 import cpython_streams  # noqa: F401
 from keeper.errors import NetError
+from keeper.redirecting import redirected
 from keeper.services.text.base64stream import Base64Stream
-from keeper.talking.address import Address, number, redirected
+from keeper.talking.address import Address, number
 from keeper.talking.http import Client
+from keeper.talking.patience import Patience
 from keeper.talking.response import Response
 
 
@@ -31,10 +33,8 @@ class Pieces:
         self._data = data
         self._sizes = sizes or [len(data) or 1]
         self._turn = 0
+        self.patience = Patience(lambda: None, 1000, 1000)
         self.asked_for = 0
-
-    def pulse(self) -> None:
-        pass
 
     def close(self) -> None:
         pass

@@ -57,6 +57,8 @@ def run(step, wire, board, code):
         return f"{answer['product']} {answer['name']}"
     if step == "ensure":
         return board.ensure()
+    if step == "give_name":
+        return board.give_name()
     if step == "target":
         return described(wire.target())
     if step == "current":

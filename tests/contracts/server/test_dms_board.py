@@ -39,7 +39,7 @@ def test_a_board_s_life(shop, steps):
     shop.vendor.grant_access(account.id, shop.tag)
     shop.version("1", b"the firmware", publish=True, description="first")
     said = steps(
-        *(serial, "status", f"provision:{token.token}", "status", "activate", "ensure"),
+        *(serial, "status", f"provision:{token.token}", "status", "activate", "ensure", "give_name"),
         *("target", "current", "download", "confirm", "current", "failed", "report", "report"),
     )
     assert said == [
@@ -48,6 +48,7 @@ def test_a_board_s_life(shop, steps):
         "status: 3",
         f"activate: {shop.tag} Thermometer",
         "ensure: None",
+        "give_name: None",
         "target: 1 first None",
         "current: None",
         "download: the firmware",

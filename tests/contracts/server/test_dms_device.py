@@ -92,6 +92,7 @@ def test_a_device_goes_from_a_token_to_readings(shop, owner):
     assert cloud.current().id == version.id
     cloud.failed(target.id, "0.9", "watchdog")
     cloud.report("temperature", [(21.3, "2026-11-21T20:13:18.000+0000"), (-4, None)])
+    standing.give_name()
     (thing,) = owner.things()
     assert (thing.name, thing.serial_number) == ("Bob", standing.describe()["uuid"])
     assert sorted(point.value for point in owner.datapoints(thing.id)) == [-4, 21.3]

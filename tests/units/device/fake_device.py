@@ -12,7 +12,7 @@ from esp32 import Partition
 
 from fake_flash import SLOTS, boot, flash_bytes, identity
 from fakes import Cloud
-from keeper import lifecycle, phases
+from keeper import phases, uptime
 from keeper.lifecycle import Lifecycle
 from keeper.nvs.state import Store
 from keeper.services.gadgetkeeper.standing import Activation
@@ -42,7 +42,7 @@ class Clock:
 
 
 class clock_of:
-    """`with clock_of(lifecycle) as clock:` gives these modules a clock of the test's."""
+    """`with clock_of(uptime) as clock:` gives these modules a clock of the test's."""
 
     def __init__(self, *modules):
         self._modules = modules
@@ -118,13 +118,14 @@ class Device:
     def __init__(self, service, keys, parts, **changes):
         self.service = service
         self.missing = ""
+        self.only_server = False  # whether a trial that failed lacked nothing else
         self.resets = 0
         self.operations = 0
         self.cut = None
         self.identity = identity(**changes)
         self._board = board(parts)
         self._brought = brought(keys)
-        self._clock_of = clock_of(lifecycle)
+        self._clock_of = clock_of(uptime)
 
     def __enter__(self):
         self._brought.__enter__()
@@ -202,6 +203,9 @@ class Device:
 
     def last_words(self):
         return "watchdog"
+
+    def blameless(self):
+        return self.only_server
 
     def before_reset(self):
         pass

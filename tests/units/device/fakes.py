@@ -47,6 +47,10 @@ class Service:
         for _ in range(times):
             self._troubles.append((verb, error, after))
 
+    def calm(self):
+        """Let no call fail any more."""
+        del self._troubles[:]
+
     def activate(self, serial):
         if serial != self.serial:
             raise CloudError(404, "not_found", "no such serial")
@@ -137,6 +141,8 @@ class Cloud:
 
     def _open(self, version_id, offset, etag, size):
         service = self.service
+        if version_id not in service.versions:
+            raise CloudError(404, "not_found", "no such firmware")
         firmware = service.versions[version_id][0]
         stream = Stream(firmware, service.short_by)
         if service.resumable:

@@ -7,14 +7,22 @@ import esp32
 from fake_device import clock_of
 from fake_flash import fill_nvs, identity
 from fakes import Cloud, Service
+from keeper import uptime
 from keeper.errors import CloudError, NetError, StateError
 from keeper.nvs.state import Store
-from keeper.services.gadgetkeeper import standing as activation
 from keeper.services.gadgetkeeper.standing import Activation
 from support import raises
 from support_flash import Ended, attach, board
 
 REFUSED = 401
+
+
+class _Named(Activation):
+    """Does what can wait at once."""
+
+    def ensure(self):
+        super().ensure()
+        self.give_name()
 
 
 class _Life:
@@ -23,7 +31,7 @@ class _Life:
     def __init__(self, service, name="ThermometerDevice", record=None):
         self.service = service
         self.cloud = Cloud(service)
-        self.activation = Activation(identity(**(record or {})), self.cloud, name)
+        self.activation = _Named(identity(**(record or {})), self.cloud, name)
         self.activation.recall()
 
     def refusal(self):
@@ -134,7 +142,7 @@ def test_an_activation_elsewhere_costs_one_refusal_and_one_activation():
 
 
 def test_a_second_refusal_is_answered_after_a_pause_that_grows():
-    with board(), clock_of(activation) as clock:
+    with board(), clock_of(uptime) as clock:
         service = Service()
         life = _Life(service)
         life.activation.ensure()
@@ -155,7 +163,7 @@ def test_a_second_refusal_is_answered_after_a_pause_that_grows():
 
 
 def test_once_the_key_held_for_an_hour_a_refusal_is_the_first_again():
-    with board(), clock_of(activation) as clock:
+    with board(), clock_of(uptime) as clock:
         service = Service()
         life = _Life(service)
         for _ in range(3):
@@ -339,7 +347,7 @@ def test_this_service_needs_no_token_and_moves_nobody_to_another_product():
 
 
 def test_an_activation_that_is_asked_for_is_made_at_once():
-    with board(), clock_of(activation):
+    with board(), clock_of(uptime):
         service = Service()
         life = _Life(service)
         for number in (1, 2, 3):

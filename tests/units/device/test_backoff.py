@@ -1,8 +1,6 @@
 """How long a device waits after failures."""
 
-import time
-
-from keeper.backoff import Backoff, pause
+from keeper.backoff import Backoff
 
 
 def test_waits_double_up_to_the_cap_with_jitter_below():
@@ -32,11 +30,3 @@ def test_server_can_ask_for_more_but_not_for_ever_and_not_for_less():
         assert 500 <= Backoff(1000, 60_000).next_ms(1) <= 1000
         assert 500 <= Backoff(1000, 60_000).next_ms(0) <= 1000
         assert Backoff(1000, 60_000).next_ms(10**9) <= 3_600_500
-
-
-def test_pause_keeps_the_pulse_going():
-    calls = []
-    started = time.ticks_ms()
-    pause(450, lambda: calls.append(time.ticks_ms()))
-    assert 440 <= time.ticks_diff(time.ticks_ms(), started) < 700
-    assert max([time.ticks_diff(calls[i + 1], calls[i]) for i in range(len(calls) - 1)]) <= 250

@@ -7,9 +7,11 @@ import json
 import struct
 import sys
 import time
+from binascii import crc32, hexlify
 
 from fake_flash import VALID, boot, otadata, slot_content
 from images import application
+from keeper.nvs.state import Store
 from support import raises, read_file
 from support_flash import app_image, board
 
@@ -74,7 +76,8 @@ def _header(text, size=None):
     return data + b"\xff" * (4096 - len(data))
 
 
-MANIFEST = {"parts": [{"name": "app", "size": len(APP)}, {"name": "fs", "size": len(FS)}]}
+FS_PART = {"name": "fs", "size": len(FS), "sha256": hexlify(hashlib.sha256(FS).digest()).decode()}
+MANIFEST = {"product": "thermometer", "security": 1, "parts": [{"name": "app", "size": len(APP)}, FS_PART]}
 SLOT = slot_content(APP, _header(MANIFEST), FS)
 
 
@@ -217,7 +220,7 @@ def test_applications_of_every_form_are_measured_rightly():
 
 
 def test_a_manifest_of_any_length_is_read():
-    for size in (200, 3702):
+    for size in (400, 3702):
         manifest = dict(MANIFEST)
         manifest["fill"] = "x" * (size - len(json.dumps(MANIFEST)) - len(', "fill": ""'))
         header = _header(manifest)
@@ -281,6 +284,41 @@ def test_a_damaged_header_is_reported():
 def test_a_damaged_file_system_is_reported():
     for fs in (b"", b"\xff" * len(FS), b"\x00" * len(FS), FS[:16] + bytes(8176) + FS[8192:]):
         _finds_nothing(slot_content(APP, _header(MANIFEST), fs))
+
+
+def test_one_bit_of_the_files_that_rots_is_noticed_before_they_are_mounted():
+    for at in (0, 5000, len(FS) - 1):
+        rotten = FS[:at] + bytes([FS[at] ^ 4]) + FS[at + 1 :]
+        with Boot(slot_content(APP, _header(MANIFEST), rotten)) as boot:
+            assert boot.mounted == [] and boot.names["running_release"] is None
+            assert boot.lines == ["tk: boot: no release in the running slot: its files are damaged"]
+
+
+def test_ctrl_c_is_switched_off_before_anything_else_and_one_that_came_before_ends_nothing():
+    """main.py isn't run after a boot.py that ended by an exception (ports/esp32/main.c): the board would stay there."""
+    asked = []
+
+    class Interrupted:
+        @staticmethod
+        def kbd_intr(character):
+            asked.append(character)
+            if len(asked) == 1:
+                raise KeyboardInterrupt
+
+    real = sys.modules.get("micropython")
+    sys.modules["micropython"] = Interrupted
+    try:
+        with Boot(SLOT) as boot:
+            assert boot.lines == [] and len(boot.mounted) == 1
+    finally:
+        if real is None:
+            sys.modules.pop("micropython")
+        else:
+            sys.modules["micropython"] = real
+    assert asked == [-1, -1]
+    first = read_file(ROOT + "/boot.py").decode().split('"""')[2]
+    lines = [line for line in first.split("\n") if line.strip() and not line.startswith("#")]
+    assert lines[0] == "while True:" and lines[1].strip() == "try:", "nothing may come before that"
 
 
 def test_a_size_beyond_the_slot_or_negative_is_survived():
@@ -411,12 +449,12 @@ class _Module:
             self.run = action
 
 
-def _start(action, safe=None, wake=None, **names):
+def _start(action, safe=None, wake=None, lines=None, **names):
     """main.py once, to its reset; what it printed. `action`: the application's run (None: there is none in it).
 
     wake: what the release does before; without, it has nothing of the kind.
     """
-    lines, clock = [], _Time(time)
+    lines, clock = [] if lines is None else lines, _Time(time)
     replaced = {"thermometer": _Module(None), "thermometer.app": _Module(action), "thermometer.safe": _Module(safe)}
     replaced.update({"machine": _Machine, "time": clock, "gc": _Gc(gc)})
     replaced["thermometer.wiring"] = wiring = _Module(None)
@@ -443,22 +481,44 @@ def _start(action, safe=None, wake=None, **names):
     return lines
 
 
-def _starts(count, both=True, cause=_Machine.PWRON_RESET):
-    """What ran in so many starts of an application that ends at once: "app", "safe", or "" for the other slot."""
-    parts = [("ota_0", APP)] + otadata((1, VALID)) + ([("ota_1", APP)] if both else [])
+def _rtc(count, note=b""):
+    """RTC memory as main.py keeps it."""
+    content = bytes([count]) + note
+    return b"TK" + crc32(content).to_bytes(4, "little") + content
+
+
+def _starts(count, other=SLOT, causes=None, policy=None):
+    """What ran in so many starts of an application that ends at once: "app", "safe", or "" for the other slot.
+
+    other: what lies there; causes: of the starts, a power-on and then resets; policy: the record in NVS.
+    """
+    parts = [("ota_0", APP)] + otadata((1, VALID)) + ([("ota_1", other)] if other else [])
     ran = []
     with board(parts) as sim:
-        _Machine.cause = cause
+        if policy:
+            Store().save("policy", policy)
         _Rtc.kept = b""
-        for _ in range(count):
+        for number in range(count):
+            _Machine.cause = (causes or (_Machine.PWRON_RESET,) + (2,) * count)[number]
             before = len(ran)
-            _start(lambda: ran.append("app"), lambda: ran.append("safe"))
+            said = _start(lambda: ran.append("app"), lambda: ran.append("safe"), release_in=_RELEASE_IN)
             if len(ran) == before:
                 ran.append("")
                 assert boot(sim.path) == "ota_1"
+            elif len(said) > 1:
+                ran[-1] += ": " + said[0].rpartition(": ")[2]
         if "" not in ran:
             assert boot(sim.path) == "ota_0"
     return ran
+
+
+def _release_in():
+    with Boot(SLOT) as boot:
+        return boot.names["release_in"]
+
+
+_RELEASE_IN = _release_in()
+_ROUND = ["app"] * 3 + ["safe"]
 
 
 def _fail(error):
@@ -483,24 +543,76 @@ def test_the_watchdog_runs_before_the_application_does():
     assert len(seen) == 1 and 60_000 < seen[0] <= 180_000
 
 
-def test_a_release_that_keeps_ending_gets_its_safe_mode_and_then_the_other_slot_a_trial():
-    assert _starts(8) == ["app"] * 3 + ["safe"] * 3 + ["", "app"]
+def test_a_release_that_keeps_ending_gets_its_safe_mode_twice_and_then_the_other_slot_a_trial():
+    assert _starts(10) == _ROUND + _ROUND + ["", "app"]
 
 
-def test_where_no_other_slot_can_start_the_safe_mode_goes_on():
-    assert _starts(9, both=False) == ["app"] * 3 + ["safe"] * 6
+def test_where_no_other_slot_can_start_the_rounds_begin_anew():
+    for other in (None, b"\0" * 20_000, APP):
+        ran = _starts(13, other)
+        assert ran[:8] == _ROUND + _ROUND and ran[9:] == ["app", "app", "safe", "app"]
+        assert ran[8].startswith("app: no ")
+
+
+def _other(**changes):
+    return slot_content(APP, _header(dict(MANIFEST, **changes)), FS)
+
+
+def test_what_is_below_the_security_floor_or_trusts_only_revoked_keys_gets_no_trial():
+    policy = {"floors": [["thermometer", 2]], "rest": 0, "revoked": ["k1"]}
+    assert _starts(9, policy=policy)[8] == "app: the release in ota_1 is below the security version 2"
+    revoked = "app: the release in ota_1 trusts revoked keys only"
+    assert _starts(9, _other(security=2, key="k1"), policy=policy)[8] == revoked
+    assert _starts(9, _other(security=2, key="k2", trust=["k1"]), policy=policy)[8] == revoked
+    for good in (
+        _other(security=2, key="k2"),
+        _other(security=3, key="k1", trust=["k1", "k2"]),
+        _other(product="another", key="k2"),
+    ):
+        assert _starts(9, good, policy=policy)[8] == ""
+    assert _starts(9, _other(product="another"), policy=dict(policy, rest=2))[8].startswith("app: the release in")
+
+
+def test_a_policy_that_makes_no_sense_keeps_no_board_from_its_way_out():
+    for policy in ([7], {"floors": 5}, {"floors": [["thermometer"]]}, {"revoked": None}, {"floors": None}):
+        assert _starts(9, policy=policy)[8] == "", policy
 
 
 def test_starts_from_the_prompt_are_not_counted():
-    assert _starts(9, cause=_Machine.SOFT_RESET) == ["app"] * 9
+    assert _starts(9, causes=(_Machine.SOFT_RESET,) * 9) == ["app"] * 9
 
 
-def test_what_another_program_left_in_rtc_memory_is_not_taken_for_a_count():
-    for left in (b"", b"TK", b"XX\xff", b"\xff" * 20):
-        _Machine.cause = _Machine.PWRON_RESET
+def test_brownouts_are_no_crashes_and_take_nothing_from_the_count():
+    power_on = _Machine.PWRON_RESET  # what a brownout is taken for; RTC memory outlives it
+    assert _starts(9, causes=(power_on,) * 9) == ["app"] * 9
+    assert _starts(6, causes=(power_on, 2, power_on, 2, power_on, 2)) == ["app"] * 5 + ["safe"]
+
+
+def test_what_another_program_left_in_rtc_memory_or_a_flipped_bit_is_not_taken_for_a_count():
+    sound = _rtc(3, b"note")
+    flipped = [sound[:at] + bytes([sound[at] ^ 8]) + sound[at + 1 :] for at in range(len(sound))]
+    for left in [b"", b"TK", b"XX\xff", b"\xff" * 20, b"TK\x03note"] + flipped:
+        _Machine.cause = 2
         _Rtc.kept = left
-        assert _start(_fail(ValueError("the application")), _fail(OSError())) == [_ENDED]
-        assert _Rtc.kept == b"TK\x01"
+        assert _start(lambda: None, _fail(OSError())) == [_ENDED]
+        assert _Rtc.kept == _rtc(1)
+
+
+def test_what_the_application_died_of_is_noted_for_the_next_start():
+    _Rtc.kept = b""
+    _start(_fail(ValueError("a bug " + "x" * 200)))
+    assert _Rtc.kept[7:] == (b"crash: ValueError: a bug " + b"x" * 200)[:100]
+    _start(None, safe=None)
+    assert _Rtc.kept[7:].startswith(b"crash: ")
+
+
+def test_whoever_stops_it_has_ten_minutes_at_the_prompt():
+    _Rtc.kept = b""
+    del _Machine.watchdogs[:]
+    lines = []
+    with raises(KeyboardInterrupt):
+        _start(_fail(KeyboardInterrupt()), lines=lines)
+    assert _Machine.watchdogs[-1] == 600_000 and "stopped" in lines[0]
 
 
 def test_a_main_py_that_was_deployed_runs_first_and_under_the_watchdog():
@@ -514,19 +626,10 @@ def test_a_main_py_that_was_deployed_runs_first_and_under_the_watchdog():
     assert len(ran) == 2
 
 
-def test_the_count_stops_before_it_wraps_and_the_note_behind_it_stays():
-    _Machine.cause = _Machine.PWRON_RESET
-    _Rtc.kept = b"TK\xffnote"
-    ran = []
-    with board([("ota_0", APP)] + otadata((1, VALID))):
-        _start(None, lambda: ran.append("safe"))
-    assert ran == ["safe"]
-    assert _Rtc.kept == b"TK\xffnote"
-
-
 def test_a_release_wakes_before_its_application_or_its_safe_mode_is_loaded():
     order = []
-    for before in (b"", b"TK\x03"):
+    _Machine.cause = 2
+    for before in (b"", _rtc(3)):
         _Rtc.kept = before
         _start(lambda: order.append("app"), lambda: order.append("safe"), wake=lambda: order.append("wake"))
     assert order == ["wake", "app", "wake", "safe"]
@@ -537,4 +640,4 @@ def test_a_release_that_fails_to_wake_has_failed_to_start():
     ran = []
     for error in (OSError(5), ImportError("no module named 'x'")):
         assert _start(lambda: ran.append("app"), wake=_fail(error)) == [_ENDED]
-    assert ran == [] and _Rtc.kept == b"TK\x02"
+    assert ran == [] and _Rtc.kept[6] == 2

@@ -72,11 +72,11 @@ def test_a_board_with_a_token_is_provisioned_activated_and_registered():
     with DmsDevice(service, token=TOKEN) as device:
         assert device.live(1) == "alive"
         calls = device.calls()
-        assert calls[:5] == ["provision", "acknowledge", "activate", "rename", "target"]
+        assert calls[:5] == ["provision", "acknowledge", "activate", "target", "current"]
         assert service.current_id == "t1"
         assert device.lifecycle.last_sync_ms is not None
         assert device.live(2) == "alive"
-        assert device.calls() == ["target", "target"]
+        assert device.calls() == ["target", "rename", "target"]
 
 
 def test_without_a_token_it_waits_and_goes_on_when_it_gets_one():
@@ -190,10 +190,21 @@ def test_a_device_that_nobody_has_claimed_asks_with_growing_pauses_and_goes_on_b
         assert service.current_id == "t1"
 
 
+def test_a_refusal_that_is_not_the_dms_s_own_costs_no_credential():
+    """The token is spent by then: a proxy's 401 would lock the device out."""
+    service = Lamps()
+    with DmsDevice(service, token=TOKEN) as device:
+        service.trouble("acknowledge", NetError("no answer"), after=True)
+        service.trouble("acknowledge", CloudError(401, "", "log in to this network"), times=3)
+        device.live(6)
+        assert device.calls()[:6] == ["provision"] + ["acknowledge"] * 5
+        assert service.current_id == "t1"
+
+
 def test_a_credential_that_was_replaced_is_got_again_after_a_pause():
     service = Lamps()
     with DmsDevice(service, token=TOKEN) as device:
-        service.trouble("acknowledge", CloudError(401, "", "replaced"))
+        service.trouble("acknowledge", CloudError(401, "unauthorized", "replaced"))
         device.live(1, 0)
         device.turn(3, 0)
         assert device.calls() == ["provision", "acknowledge"]

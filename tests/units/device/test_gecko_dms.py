@@ -24,10 +24,18 @@ from support_flash import Ended, attach, board
 OTHER_TOKEN = "another-token"
 
 
+class Named(GeckoDms):
+    """Does what can wait at once."""
+
+    def ensure(self):
+        super().ensure()
+        self.give_name()
+
+
 def dms(service, name="ThermometerDevice", **record):
     """A standing as it is after a boot, and the driver it speaks through."""
     record["service"] = "gecko_dms"
-    standing = GeckoDms(identity(**record), DmsCloud(service), name)
+    standing = Named(identity(**record), DmsCloud(service), name)
     standing.recall()
     return standing
 
@@ -576,7 +584,7 @@ class full_at:
 def _writes():
     """How many writes it takes to come from nothing to an activated device with a name that is moved once."""
     with board(), full_at(99) as nvs:
-        _whole_life(GeckoDms(identity(service="gecko_dms"), DmsCloud(DmsService()), "Thermometer"))
+        _whole_life(Named(identity(service="gecko_dms"), DmsCloud(DmsService()), "Thermometer"))
         return nvs.writes
 
 
@@ -593,7 +601,7 @@ def test_a_write_that_fails_changes_nothing_and_the_next_call_goes_on():
     for number in cuts(total):
         with board():
             service = DmsService()
-            device = GeckoDms(identity(service="gecko_dms"), DmsCloud(service), "Thermometer")
+            device = Named(identity(service="gecko_dms"), DmsCloud(service), "Thermometer")
             for again in range(2):
                 with full_at(0 if again else number), raises(StateError, "full"):
                     _whole_life(device)

@@ -7,14 +7,15 @@ from thermometer.proving.health import Health
 
 def healthy(start_ms=0, min_alive_ms=20000):
     health = Health(min_alive_ms, lambda: start_ms)
-    health.sensor_ok = health.network_ok = health.server_ok = True
+    health.sensor_ok = health.network_ok = health.server_ok = health.report_ok = True
     return health
 
 
 def test_nothing_is_healthy_at_the_start_and_each_lack_is_named():
     health = Health(20000, lambda: 5000)
     assert not health.ok()
-    assert health.missing() == ("no temperature read, no network, server not reached with the stored key, 20 s of life")
+    lacks = "no temperature read, no network, server not reached with the stored key, no reading accepted, 20 s of life"
+    assert health.missing() == lacks
 
 
 def test_all_facts_and_the_age_make_it_healthy():
@@ -26,7 +27,7 @@ def test_all_facts_and_the_age_make_it_healthy():
 
 
 def test_each_fact_is_needed():
-    for fact in ("sensor_ok", "network_ok", "server_ok"):
+    for fact in ("sensor_ok", "network_ok", "server_ok", "report_ok"):
         health = healthy()
         setattr(health, fact, False)
         assert not health.ok(60000)

@@ -213,7 +213,7 @@ def test_a_file_of_another_length_than_the_manifest_says_is_refused():
 
 
 def test_what_is_no_release_is_refused():
-    _refused_before_anything_is_erased(APP + FS, "not a release")
+    _refused_before_anything_is_erased(APP + FS, "no release", NetError)
     _refused_before_anything_is_erased(b"", "ended", NetError)
     _refused_before_anything_is_erased(FILE[:4095], "ended", NetError)
 

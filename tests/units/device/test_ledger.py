@@ -158,7 +158,58 @@ def test_a_release_that_works_after_all_is_forgiven():
     with board():
         _rolled_back(1)
         _ledger(B).confirmed("idb")
-        assert not _ledger(A).holds_back("idb", 0)
+        assert not _ledger(B).untold_failure(), "it works after all"
+
+
+def test_a_release_that_is_left_after_it_has_passed_a_trial_counts_its_failures_on():
+    """It crashes only after a while, and passes each new trial: an hour, six hours, then never again."""
+    with board():
+        for hours in (1, 6):
+            _left()
+            found = _ledger(A)
+            assert found.holds_back("idb", hours * HOUR_MS - 1)
+            assert not found.holds_back("idb", hours * HOUR_MS)
+            _ledger(B).confirmed("idb")
+        _left()
+        assert _ledger(A).holds_back("idb", 1000 * HOUR_MS)
+
+
+def _left():
+    """Release B was confirmed, keeps crashing, and main.py gives A a trial."""
+    _ledger(B).confirmed("idb")
+    assert _ledger(A).settle(False, "crash", on_trial=True)
+    _ledger(A).confirmed("ida")
+
+
+def test_what_the_server_says_of_a_release_that_was_left_is_not_believed_of_the_one_that_runs():
+    with board():
+        _ledger(B).confirmed("idb")
+        _ledger(A).settle(False, "crash", on_trial=True)
+        assert _ledger(A).contradicts(Version("idb"))
+        assert not _ledger(A).contradicts(Version("ida"))
+
+
+def test_a_try_that_is_excused_is_not_counted():
+    with board():
+        _rolled_back(1)
+        assert _ledger(A).excuse()
+        assert not _ledger(A).holds_back("idb", 0) and not _ledger(A).untold_failure()
+        _rolled_back(2)
+        assert _ledger(A).excuse()
+        assert not _ledger(A).holds_back("idb", HOUR_MS) and _ledger(A).holds_back("idb", 0)
+        with board():
+            assert not _ledger(A).excuse()
+
+
+def test_updates_that_follow_each_other_have_to_rest():
+    with board():
+        for _ in range(4):
+            assert not _ledger(A).has_to_rest(0)
+            _ledger(A).expect("idb", B)
+        assert _ledger(A).has_to_rest(8 * HOUR_MS - 1)
+        assert not _ledger(A).has_to_rest(8 * HOUR_MS)
+        _ledger(A).expect("idb", B, 8 * HOUR_MS)
+        assert not _ledger(A).has_to_rest(0)
 
 
 def test_another_release_that_works_forgives_nothing():

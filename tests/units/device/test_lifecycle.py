@@ -3,7 +3,7 @@
 import esp32
 
 from fake_device import Device, cut_before_the_switch, kept_loaded
-from fake_flash import ABORTED, PENDING, VALID, fill_nvs, otadata, slot_content
+from fake_flash import ABORTED, NEW, PENDING, VALID, fill_nvs, otadata, slot_content
 from fakes import Service
 from images import application
 from keeper.board.slots import Slots
@@ -18,6 +18,8 @@ APP_1, FS_1 = application(4500, fill=1), b"one." * 1024
 APP_2, FS_2 = application(7000, fill=2), b"two." * 1024
 HEADER_1 = header(manifest(APP_1, FS_1, version="1.0.0"))
 HEADER_2 = header(manifest(APP_2, FS_2, version="2.0.0"))
+APP_3, FS_3 = application(5500, fill=3), b"3333" * 1024
+FILE_3 = header(manifest(APP_3, FS_3, version="3.0.0")) + APP_3 + FS_3
 FILE_1, FILE_2 = HEADER_1 + APP_1 + FS_1, HEADER_2 + APP_2 + FS_2
 SLOT_1, SLOT_2 = slot_content(APP_1, HEADER_1, FS_1), slot_content(APP_2, HEADER_2, FS_2)
 
@@ -73,7 +75,7 @@ def test_without_a_version_id_the_server_is_asked_and_equal_ids_need_no_download
     service.current_id = "v1"
     with _device(service) as device:
         assert device.live(1) == "alive"
-        assert device.calls() == ["activate", "rename", "target", "current"]
+        assert device.calls() == ["activate", "target", "current", "rename"]
         assert device.record("release")["id"] == "v1"
 
 
@@ -101,10 +103,10 @@ def test_where_no_version_is_known_the_target_is_downloaded_at_once():
     service = _registered(Service(), "v2", FILE_2)
     with _device(service) as device:
         assert device.live(1) == "reset"
-        assert device.calls() == ["activate", "rename", "target", "current"] + DOWNLOAD
+        assert device.calls() == ["activate", "target", "current"] + DOWNLOAD
         assert service.current_id is None, "nothing is confirmed before it runs"
         assert device.live(1) == "alive"
-        assert device.calls() == ["target", "confirm"]
+        assert device.calls() == ["target", "open_release", "confirm", "rename"]
         _is_on(device, "v2", SLOT_2, "ota_1")
         assert device.resets == 1
         assert service.opened[0].closed
@@ -120,7 +122,7 @@ def test_another_target_than_the_one_in_nvs_is_downloaded():
         assert device.live(1) == "reset"
         assert device.calls() == ["target"] + DOWNLOAD
         device.live(1)
-        assert device.calls() == ["target", "confirm"]
+        assert device.calls() == ["target", "open_release", "confirm"]
         _is_on(device, "v2", SLOT_2, "ota_1")
         service.target_id = "v1"
         assert device.live(1) == "reset", "and back again, where the vendor wants that"
@@ -133,7 +135,7 @@ def test_a_target_whose_release_runs_already_is_confirmed_without_a_download():
     service.publish("v1", FILE_1, _digest(HEADER_1))
     with _device(service) as device:
         operations = _erases(device, 1)
-        assert device.calls() == ["activate", "rename", "target", "current", "confirm"]
+        assert device.calls() == ["activate", "target", "current", "confirm", "rename"]
         assert operations == 0
         _is_on(device, "v1", SLOT_1, "ota_0")
 
@@ -142,7 +144,7 @@ def test_a_target_that_turns_out_to_be_the_running_release_is_confirmed_after_it
     service = _registered(Service())
     with _device(service) as device:
         assert _erases(device, 2) == 0
-        assert device.calls() == ["activate", "rename", "target", "current", "open_release", "confirm", "target"]
+        assert device.calls() == ["activate", "target", "current", "open_release", "confirm", "target", "rename"]
         assert service.opened[0].position == 4096
         assert service.opened[0].closed
         _is_on(device, "v1", SLOT_1, "ota_0")
@@ -169,7 +171,7 @@ def test_without_a_target_the_device_stays_and_asks_again():
     service = Service()
     with _device(service) as device:
         assert device.live(3) == "alive"
-        assert device.calls() == ["activate", "rename", "target", "target", "target"]
+        assert device.calls() == ["activate", "target", "rename", "target", "target"]
         service.publish("v2", FILE_2)
         _settle(device)
         _is_on(device, "v2", SLOT_2, "ota_1")
@@ -401,7 +403,9 @@ def test_a_trial_is_not_confirmed_anywhere_before_the_product_is_healthy():
         assert service.current_id is None
         device.missing = ""
         device.turn(5, 1_000)
-        assert device.calls() == ["target", "confirm"], "once it has passed there is no hurry any more"
+        assert device.calls() == ["target", "open_release", "confirm", "rename"], (
+            "once it has passed there is no hurry any more"
+        )
         _is_on(device, "v2", SLOT_2, "ota_1")
 
 
@@ -460,7 +464,142 @@ def test_a_trial_that_ends_without_proof_goes_back_and_is_not_repeated_at_once()
             assert str(ended) == "reset", "an hour later it gets another chance"
         assert device.live(1) == "alive"
         _is_on(device, "v2", SLOT_2, "ota_1")
-        assert not device.record("release")["failed"]
+        assert device.record("release")["failed"]["tries"] == 1, "should it fail once more, that is the second time"
+
+
+def test_a_trial_that_lacked_nothing_but_a_server_that_is_away_for_the_old_release_too_is_not_counted():
+    service = _registered(Service())
+    service.current_id = "v1"
+    with _device(service) as device:
+        device.live(1)
+        service.publish("v2", FILE_2)
+        assert device.live(1) == "reset"
+        device.missing, device.only_server = "server not reached", True
+        service.trouble("target", NetError("no answer"), times=30)
+        device.live(2)
+        device.missing = ""
+        assert device.live(30, 60_000) == "alive"
+        assert device.label == "ota_0" and not device.record("release")["failed"]
+        service.calm()
+        assert device.live(1) == "reset", "it isn't waited for an hour, either"
+        device.live(1)
+        _is_on(device, "v2", SLOT_2, "ota_1")
+
+
+def test_a_trial_that_found_no_server_where_the_old_release_finds_it_is_counted():
+    service = _registered(Service())
+    service.current_id = "v1"
+    with _device(service) as device:
+        device.live(1)
+        service.publish("v2", FILE_2)
+        assert device.live(1) == "reset"
+        device.missing, device.only_server = "server not reached", True
+        device.live(1)
+        device.missing = ""
+        service.trouble("target", NetError("no answer"), times=2)
+        device.live(4, 60_000)
+        service.trouble("target", NetError("no answer"), times=30)
+        device.turn(30, 60_000)
+        assert device.record("release")["failed"]["tries"] == 1
+
+
+def test_a_release_that_could_not_be_replaced_does_not_pass_its_trial():
+    """Without a header behind the application, or without a key that is valid, it would be the board's last one."""
+    apps = [("ota_0", SLOT_1), ("ota_1", APP_2)] + otadata((1, VALID), (2, NEW))
+    for keys, parts in (
+        (KEYS, apps),
+        ({}, [("ota_0", SLOT_1), ("ota_1", SLOT_2)] + otadata((1, VALID), (2, NEW))),
+        ({"0123456789abcdef": b"short"}, [("ota_0", SLOT_1), ("ota_1", SLOT_2)] + otadata((1, VALID), (2, NEW))),
+    ):
+        service = Service()
+        service.publish("v2", FILE_2)
+        with Device(service, keys, parts) as device:
+            device.live(5, 60_000)
+            assert device.lifecycle.on_trial and "confirm" not in device.calls()
+            slots = Slots()
+            assert slots.state(slots.running) == PENDING
+
+
+def test_a_trial_passes_only_when_a_release_s_header_could_be_fetched_and_judged():
+    for damage in ("not found", "another file", "signed by a stranger"):
+        service = Service()
+        with _on_trial(service) as device:
+            device.live()
+            firmware = service.versions["v2"][0]
+            if damage == "not found":
+                del service.versions["v2"]
+                service.target_id = "v2"
+                service.trouble("target", CloudError(404, "x", "no version"), times=0)
+            elif damage == "another file":
+                service.versions["v2"] = (b"<html>" * 1000, None)
+            else:
+                service.versions["v2"] = (firmware[:4000] + bytes(96) + firmware[4096:], None)
+            if damage == "not found":
+                service.versions["v1"] = (b"<html>" * 1000, None)
+                service.target_id = "v1"
+            device.live(3, 60_000)
+            assert device.lifecycle.on_trial, damage
+            service.publish("v2", firmware)
+            device.turn(3, 900_000)
+            assert not device.lifecycle.on_trial, damage
+
+
+def test_what_can_wait_stands_before_no_update():
+    """The name and reports of failures are best effort: whatever the server answers to them, an update is made."""
+    for error in (
+        CloudError(403, "", "no"),
+        CloudError(409, "", "no"),
+        CloudError(500, "", "no"),
+        NetError("no answer"),
+    ):
+        service = _registered(Service())
+        service.current_id = "v1"
+        with _device(service) as device:
+            service.trouble("rename", error, times=50)
+            service.trouble("failed", error, times=50)
+            device.live(1)
+            service.publish("v2", FILE_2)
+            assert device.live(1) == "reset"
+            device.missing = "no temperature read"
+            device.live(1)
+            device.missing = ""
+            device.live(2)
+            service.publish("v3", FILE_3)
+            try:
+                device.turn(1)
+            except Ended:
+                pass
+            assert device.resets == 2, error
+
+
+def test_a_board_in_trouble_tells_that_once():
+    service = _registered(Service())
+    service.current_id = "v1"
+    with _device(service) as device:
+        device.start()
+        device.lifecycle.trouble = "safe mode: ValueError"
+        service.trouble("failed", CloudError(503, "", "not now"))
+        device.turn(4)
+        assert service.failures == [("v1", "1.0.0", "safe mode: ValueError")]
+
+
+def test_no_server_wears_out_the_flash_by_updates_that_succeed():
+    service = _registered(Service())
+    service.current_id = "v1"
+    with _device(service) as device:
+        device.live(1)
+        service.versions["v2"] = (FILE_2, None)
+        for day in range(2):
+            for _ in range(24 * 60):
+                service.target_id = "v2" if service.current_id == "v1" else "v1"
+                if device.sim.over:
+                    device.start()
+                try:
+                    device.turn(1, 60_000)
+                except Ended:
+                    device.operations = device.sim.operations
+            assert device.resets <= 16 * (day + 1), "otadata lasts for ten years"
+        assert device.resets > 20, "and yet it follows its server"
 
 
 def test_after_three_rollbacks_only_another_version_is_tried():
@@ -525,7 +664,7 @@ def test_a_confirmation_that_got_lost_is_repeated():
             service.trouble("confirm", NetError("no answer"), after, 2)
             device.calls()
             assert device.live(3) == "alive"
-            assert device.calls() == ["target", "confirm"] * 3
+            assert device.calls() == ["target", "open_release", "confirm"] + ["target", "confirm"] * 2 + ["rename"]
             _is_on(device, "v2", SLOT_2, "ota_1")
 
 
@@ -538,7 +677,7 @@ def test_a_confirmation_that_got_lost_is_repeated_after_a_reset():
         assert device.record("release")["next"]["id"] == "v2"
         device.calls()
         assert device.live(2) == "alive"
-        assert device.calls() == ["target", "confirm", "target"]
+        assert device.calls() == ["target", "confirm", "rename", "target"]
         _is_on(device, "v2", SLOT_2, "ota_1")
 
 
@@ -564,7 +703,7 @@ def test_a_confirmation_that_the_server_can_t_take_now_is_not_given_up():
             service.trouble("confirm", CloudError(status, "", "not now"))
             device.calls()
             assert device.live(2) == "alive"
-            assert device.calls() == ["target", "confirm"] * 2
+            assert device.calls() == ["target", "open_release", "confirm", "target", "confirm", "rename"]
             _is_on(device, "v2", SLOT_2, "ota_1")
 
 
@@ -575,7 +714,8 @@ def test_a_confirmation_that_is_refused_for_the_key_is_repeated_with_a_new_one()
         service.trouble("confirm", CloudError(401, "", "key wrong"))
         device.calls()
         assert device.live(2, 0) == "alive"
-        assert device.calls() == ["target", "confirm", "activate", "target", "confirm"]
+        again = ["activate", "target", "confirm", "rename"]
+        assert device.calls() == ["target", "open_release", "confirm"] + again
         _is_on(device, "v2", SLOT_2, "ota_1")
 
 
@@ -606,7 +746,7 @@ def test_an_erased_nvs_costs_an_activation_and_nothing_else():
             file.write(b"\xff" * 0x4000)
         device.calls()
         assert _erases(device, 2) == 0
-        assert device.calls() == ["activate", "rename", "target", "current", "target"]
+        assert device.calls() == ["activate", "target", "current", "rename", "target"]
         _is_on(device, "v2", SLOT_2, "ota_1")
 
 

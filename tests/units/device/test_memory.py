@@ -2,7 +2,9 @@
 
 import esp32
 
-from keeper import memory
+from fake_device import clock_of
+from keeper import memory, uptime
+from thermometer.watching.looks import _short_of_memory
 
 MINUTE_MS = 60_000
 
@@ -40,29 +42,37 @@ def test_enough_is_no_lack_and_pieces_count_as_well_as_the_sum():
         assert memory.lack(memory.PLAIN) == "not enough memory: 400 bytes are free, 300 in one piece"
 
 
+def look(watched, after_ms=0):
+    """What is short, so much later."""
+    CLOCK[0].pass_ms(after_ms)
+    return _short_of_memory(watched)
+
+
+CLOCK = [None]
+
+
 def test_a_shortage_that_passes_is_no_reason_for_a_restart():
-    watch = memory.Watch()
-    with idf((900, 484, 300)):
-        assert watch.lasting(0) == ""
-        assert watch.lasting(9 * MINUTE_MS) == ""
-    with idf((40_000, 30_000, 300)):
-        assert watch.lasting(10 * MINUTE_MS) == ""
-    with idf((900, 484, 300)):
-        assert watch.lasting(11 * MINUTE_MS) == ""
-        assert watch.lasting(20 * MINUTE_MS) == ""
-        assert "900 bytes are free" in watch.lasting(21 * MINUTE_MS)
+    watched = {}
+    with clock_of(uptime) as CLOCK[0]:
+        with idf((900, 484, 300)):
+            assert look(watched) == look(watched, 9 * MINUTE_MS) == ""
+        with idf((40_000, 30_000, 300)):
+            assert look(watched, MINUTE_MS) == ""
+        with idf((900, 484, 300)):
+            assert look(watched, MINUTE_MS) == look(watched, 9 * MINUTE_MS) == ""
+            assert "900 bytes are free" in look(watched, MINUTE_MS)
 
 
 def test_a_heap_that_took_a_third_area_is_a_shortage():
-    watch = memory.Watch()
-    with idf((14_000, 12_000, 300)):
+    watched = {}
+    with clock_of(uptime) as CLOCK[0], idf((14_000, 12_000, 300)):
         memory.heap = lambda: (60_000, 160_000)
-        assert watch.lasting(0) == ""
-        assert watch.lasting(10 * MINUTE_MS) == "the heap has grown to 160000 bytes"
+        assert look(watched) == ""
+        assert look(watched, 10 * MINUTE_MS) == "memory: the heap has grown to 160000 bytes"
 
 
 def test_a_chip_with_more_memory_may_have_a_larger_heap():
-    watch = memory.Watch()
-    with idf((90_000, 60_000, 50_000)):
+    watched = {}
+    with clock_of(uptime) as CLOCK[0], idf((90_000, 60_000, 50_000)):
         memory.heap = lambda: (60_000, 131_000)  # an S3's two areas
-        assert watch.lasting(0) == watch.lasting(60 * MINUTE_MS) == ""
+        assert look(watched) == look(watched, 60 * MINUTE_MS) == ""

@@ -14,7 +14,7 @@ class Uptime:
 def filled(values, capacity=4):
     """An outbox with one reading in each second, and its time."""
     uptime = Uptime()
-    outbox = Outbox(capacity, uptime)
+    outbox = Outbox(capacity, uptime.ms)
     for value in values:
         uptime.now_ms += 1000
         outbox.put(value)
@@ -102,7 +102,7 @@ def test_the_ring_holds_through_many_rounds():
 
 def test_ages_are_right_across_the_end_of_32_bits():
     uptime = Uptime((1 << 32) - 300)
-    outbox = Outbox(3, uptime)
+    outbox = Outbox(3, uptime.ms)
     outbox.put(1.0)
     uptime.now_ms += 86400000
     outbox.put(2.0, 10)
@@ -110,7 +110,7 @@ def test_ages_are_right_across_the_end_of_32_bits():
 
 
 def test_the_memory_is_taken_at_once_and_never_grows():
-    outbox = Outbox(uptime=Uptime())
+    outbox = Outbox(now_ms=Uptime().ms)
     for value in range(2 * CAPACITY):
         outbox.put(value)
     assert len(outbox) == outbox.capacity == CAPACITY == 240

@@ -1,8 +1,8 @@
 """Delivery of readings: when it is tried, what is sent again, and what is dropped."""
 
 from fake_device import clock_of
-from thermometer.measuring import outbox, reporter
-from thermometer.measuring.outbox import Outbox
+from keeper import uptime
+from thermometer.measuring.outbox import CAPACITY, Outbox
 from thermometer.measuring.reporter import Reporter
 
 
@@ -13,25 +13,22 @@ class Lifecycle:
         self.answers = []
         self.sent = []
         self.asked_ms = None
+        self.unwanted = False
         self.key = True
+        self.poison = ()  # values that are refused for good, with all that comes along
 
     def active(self):
         return self.key
 
+    def note(self, topic, text):
+        pass
+
     def send(self, event, points):
         self.sent.append(points)
-        answer = self.answers.pop(0) if self.answers else True
+        self.unwanted = bool([value for value, _ in points if value in self.poison])
+        answer = self.answers.pop(0) if self.answers else not self.unwanted
         self.asked_ms = answer if answer is not True and answer is not False else None
         return answer is True
-
-
-class Uptime:
-    def __init__(self, clock):
-        self._clock = clock
-        self._start = clock.ticks_ms()
-
-    def ms(self):
-        return self._clock.ticks_diff(self._clock.ticks_ms(), self._start)
 
 
 class WallClock:
@@ -50,11 +47,11 @@ class workplace:
     """`with workplace() as work:` has clock, lifecycle, outbox, reporter (every 60 s), wall."""
 
     def __enter__(self):
-        self._patch = clock_of(reporter)
+        self._patch = clock_of(uptime)
         self.clock = self._patch.__enter__()
         self.lifecycle = Lifecycle()
         self.wall = WallClock()
-        self.outbox = Outbox(100, Uptime(self.clock))
+        self.outbox = Outbox(100)
         self.reporter = Reporter(self.outbox, self.wall, self.lifecycle, 60_000)
         return self
 
@@ -155,15 +152,32 @@ def test_a_flush_that_the_server_refused_is_not_followed_by_a_hasty_try():
 
 def test_an_outbox_that_overflows_while_an_answer_is_out_loses_only_what_was_sent():
     with workplace() as work:
-        work.outbox = Outbox(outbox.CAPACITY, Uptime(work.clock))
+        work.outbox = Outbox(CAPACITY)
         work.reporter = Reporter(work.outbox, work.wall, work.lifecycle, 60_000)
-        for value in range(outbox.CAPACITY):
+        for value in range(CAPACITY):
             work.outbox.put(float(value))
         work.lifecycle.answers = [False]
         work.reporter.step()
-        for value in range(outbox.CAPACITY, outbox.CAPACITY + 10):
+        for value in range(CAPACITY, CAPACITY + 10):
             work.outbox.put(float(value))
         assert work.reporter.flush()
         sent = [value for points in work.lifecycle.sent[1:] for value, _ in points]
-        assert sent == [float(value) for value in range(outbox.CAPACITY + 10)]
+        assert sent == [float(value) for value in range(CAPACITY + 10)]
         assert work.outbox.dropped == 0
+
+
+def test_a_reading_that_the_server_refuses_for_good_costs_itself_and_no_other():
+    with workplace() as work:
+        for i in range(40):
+            work.outbox.put(float(i))
+        work.lifecycle.poison = (5.0, 37.0)
+        while len(work.outbox):
+            work.clock.pass_ms(1_000)
+            work.reporter.step()
+        taken = [value for points in work.lifecycle.sent for value, _ in points if not _poisoned(work, points)]
+        assert sorted(taken) == [float(i) for i in range(40) if i not in (5, 37)]
+        assert len(work.lifecycle.sent) < 40
+
+
+def _poisoned(work, points):
+    return bool([value for value, _ in points if value in work.lifecycle.poison])

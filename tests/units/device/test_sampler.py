@@ -22,7 +22,7 @@ class Bench:
         self.said = []
         self.starts = []
         self._converting_since = None
-        self.outbox = Outbox(100, self)
+        self.outbox = Outbox(100, self.ms)
         self.sampler = Sampler(self, self.outbox, period_ms, self.now, self.say)
 
     def now(self):

@@ -161,7 +161,71 @@ def test_wrong_keys_and_absent_networks_are_told_apart():
         assert _after_joining(sim, wlan, "home", "wrong") == network.STAT_WRONG_PASSWORD
         assert _after_joining(sim, wlan, "elsewhere", "x") == network.STAT_NO_AP_FOUND
         wlan.disconnect()
+
+
+def test_the_reason_of_a_failure_stays_until_there_is_an_address():
+    """network_wlan.c: connect() doesn't clear it, and some reasons are told before "connecting"."""
+    with board() as sim:
+        wlan = _station(sim, _HOME)
+        _after_joining(sim, wlan, "elsewhere", "x")
+        wlan.disconnect()
+        assert wlan.status() == network.STAT_NO_AP_FOUND
+        wlan.connect("home", "secret")
+        assert wlan.status() == network.STAT_NO_AP_FOUND and not wlan.isconnected()
+        sim.skipped_ms += 150
+        assert wlan.isconnected() and wlan.status() == network.STAT_GOT_IP
+        wlan.disconnect()
         assert wlan.status() == network.STAT_IDLE
+
+
+def test_an_address_that_is_lost_goes_unnoticed():
+    with board() as sim:
+        wlan = _station(sim, _HOME)
+        _after_joining(sim, wlan, "home", "secret")
+        sim.settings["networks"] = [dict(_HOME, no_address=True)]
+        assert wlan.isconnected() and wlan.ifconfig()[0] == "0.0.0.0" and not network.linked()
+
+
+def test_one_of_several_access_points_can_be_chosen_and_none_is_found_while_joining():
+    with board() as sim:
+        near = dict(_HOME, rssi=-40, bssid="020000000007", dead=True)
+        wlan = _station(sim, _HOME, near)
+        assert len(wlan.scan()) == 2
+        assert _after_joining(sim, wlan, "home", "secret") == network.STAT_CONNECTING
+        assert wlan.scan() == []
+        wlan.disconnect()
+        wlan.connect("home", "secret", bssid=b"\x02\0\0\0\0\x01")
+        sim.skipped_ms += 150
+        assert wlan.isconnected()
+
+
+def test_the_time_server_answers_as_the_world_has_it():
+    import _simsocket
+
+    with board() as sim:
+        sim.virtual = True
+        wlan = _station(sim, _HOME)
+        _after_joining(sim, wlan, "home", "secret")
+        expected = {
+            "ok": (0, 2),
+            "unsynchronized": (3, 2),
+            "refuses": (0, 0),
+            "stratum 16": (0, 16),
+            "10.0.0.1": (0, 2),
+        }
+        for kind in list(expected) + ["off", "10.0.0.2"]:
+            sim.settings["ntp"] = kind
+            address = _simsocket.getaddrinfo("10.0.0.1", 123, 0, _simsocket.SOCK_DGRAM)[0][-1]
+            asked = _simsocket.socket(_simsocket.AF_INET, _simsocket.SOCK_DGRAM)
+            asked.settimeout(1)
+            asked.sendto(b"\x1b" + bytes(39) + b"question", address)
+            if kind in expected:
+                answer = asked.recv(48)
+                assert (answer[0] >> 6, answer[1]) == expected[kind] and answer[24:32] == b"question"
+            else:
+                with raises(OSError):
+                    asked.recv(48)
+            asked.close()
 
 
 def test_a_network_that_goes_is_lost_and_found_again():

@@ -2,8 +2,8 @@
 
 from keeper.errors import CloudError, CommandError, NetError
 from support import raises
-from thermometer.station.typed import SECRETS
 from thermometer.typing.commands import StationCommands
+from thermometer.typing.dialogue import _SECRETS
 
 
 class Life:
@@ -137,5 +137,5 @@ def test_a_reset_waits_for_the_trial_and_for_readings_unless_it_is_to_be_now():
 def test_each_command_stands_in_the_table_once_and_what_is_secret_is_one():
     names = [row[0] for row in Station().commands.table()]
     assert sorted(names) == sorted(set(names))
-    for name in SECRETS:
+    for name in _SECRETS:
         assert name in names

@@ -8,7 +8,7 @@ from thermokeeper.client.calls import OwnerClient
 from thermokeeper.contract.dms_schemas import DmsDevice, DmsToken
 from thermokeeper.contract.dms_uuid import uuid_of
 from thermokeeper.contract.schemas import Thing
-from thermokeeper.demo.story import SERIAL, THING, Story
+from thermokeeper.demo.story import SERIAL, Story
 from thermokeeper.demo.telling import Watcher
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.errors import ToolError
@@ -43,9 +43,8 @@ class DmsStory(Story):
             with OwnerClient(self.vendor.url, owner.token) as client:
                 client.claim_device(self.number)
             self.telling.line("owner", f"{OWNER} claimed device {self.number}")
-        with self.telling.step("activate to the product, name the thing"):
+        with self.telling.step("activate to the product"):
             watcher.wait_for("activate", f"of product {PRODUCT}$", "activation to the product")
-            watcher.wait_for("thing", THING, "naming the thing")
             self._expect("activated")
 
     def outcome(self, thing: Thing) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from thermokeeper.contract.schemas import Thing
-from thermokeeper.demo.story import SERIAL, THING, Story
+from thermokeeper.demo.story import SERIAL, Story
 from thermokeeper.demo.telling import Watcher
 from thermokeeper.demo.workshop import PRODUCT
 
@@ -18,10 +18,9 @@ class GadgetKeeperStory(Story):
         return {}
 
     def join(self, watcher: Watcher) -> None:
-        with self.telling.step("boot, activate, name the thing"):
+        with self.telling.step("boot, activate"):
             watcher.wait_for("identity", SERIAL, "reading the serial from flash")
             watcher.wait_for("activate", "done", "activation")
-            watcher.wait_for("thing", THING, "naming the thing")
 
     def outcome(self, thing: Thing) -> Iterator[tuple[str, str]]:
         yield from ()

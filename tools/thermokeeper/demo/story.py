@@ -74,7 +74,7 @@ class Story(ABC):
 
     @abstractmethod
     def join(self, watcher: Watcher) -> None:
-        """From power-on until the board has its thing, and the thing its name."""
+        """From power-on until the board has its thing."""
 
     @abstractmethod
     def outcome(self, thing: Thing) -> Iterator[tuple[str, str]]:
@@ -105,8 +105,9 @@ class Story(ABC):
             watcher = Watcher(events, telling, board.power_off)
             telling.line("board", f"power on (unix MicroPython, heap {HEAP})")
             self.join(watcher)
-            with telling.step("confirm version 1, deliver readings"):
+            with telling.step("confirm version 1, name the thing, deliver readings"):
                 watcher.wait_for("confirm", "confirmed", "confirmation of version 1")
+                watcher.wait_for("thing", THING, "naming the thing")  # which stands before nothing
                 self._wait_for_readings(watcher, 2)
             with telling.step("make and publish version 2"):
                 second = self._publish("2", shop.release("2.0.0", VERSION_2, newer_interpreter))

@@ -16,6 +16,7 @@ from thermokeeper.factory import label, serials, stock
 from thermokeeper.factory.journal import Journal
 from thermokeeper.factory.lock import alone
 from thermokeeper.factory.units import Plan, Seed
+from thermokeeper.formats import members as record_members
 from thermokeeper.formats.nvs import parse_network
 from thermokeeper.release import authority
 
@@ -74,11 +75,14 @@ def _plan(order: Order) -> Plan:
     """What all boards have in common; the release says what the order leaves open."""
     found = stock.checked_release(order.release, order.trust)
     members = dict(_setting(text) for text in order.members)
+    record_members.check_server(order.server)
+    record_members.check_service(order.service)
     if order.plain_http:
         members["plain_http"] = True
     if order.ca:
         members["ca"] = authority.for_record(order.ca)
     product = order.product or found.manifest.product
+    record_members.check(members, product)
     title = order.title or product
     return Plan(product, order.service, order.server, order.flash_size, order.claim_url, title, order.expect, members)
 
@@ -100,6 +104,7 @@ def _checked(plan: Plan, seeds: list[Seed], wifi: str | None) -> list[Seed]:
         raise ToolError("a batch needs at least one serial number")
     for seed in seeds:
         label.claim_url(plan.claim_url, seed.serial)
+        record_members.check(seed.members, plan.product)
     longest = max((seed.serial for seed in seeds), key=len)
     label.svg(label.Label(plan.title, longest, plan.claim_url.format(serial=longest)))
     return [dataclasses.replace(seed, wifi=seed.wifi or wifi) for seed in seeds]
@@ -118,7 +123,7 @@ def _check_expected(expect: str) -> None:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier() or name in ("secret", "token"):
-        raise ToolError(f"--set {text}: should look like period_s=10")
-    return name, serials.value_of(value)
+    name, value = record_members.parse(text)
+    if name in ("secret", "token"):
+        raise ToolError(f"--set {name}: each board has its own; the factory makes them, or --csv has them")
+    return name, value

@@ -1,7 +1,6 @@
 """The serial numbers of a new batch, from a pattern or a CSV file, each with a secret of its own."""
 
 import csv
-import json
 import re
 import secrets
 import string
@@ -13,6 +12,7 @@ from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import Seed
 from thermokeeper.files import read_bytes
+from thermokeeper.formats.members import value_of
 
 SECRET_BYTES = 32
 # members of a factory record that aren't a board's own affair
@@ -45,16 +45,11 @@ def from_csv(path: Path, token: str | None = None) -> Iterator[Seed]:
     """
     from thermokeeper.formats.nvs import parse_network
 
-    try:
-        text = read_bytes(path, "a CSV file with a column `serial`").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ToolError(f"{path} is not text in UTF-8") from None
-    rows = csv.DictReader(text.splitlines(), strict=True)
+    rows = csv.DictReader(_text(path).splitlines(), strict=True)
     try:
         columns = [name.strip() for name in rows.fieldnames or []]
+        _check_columns(path, columns)
         rows.fieldnames = columns
-        if "serial" not in columns or len(set(columns)) < len(columns):
-            raise ToolError(f"{path}: the first line must name the columns, each once, among them `serial`")
         for name in columns:
             if name in _NOT_FROM_CSV or not name.isidentifier():
                 raise ToolError(f"{path}: a column {name!r} can't be in it")
@@ -62,6 +57,8 @@ def from_csv(path: Path, token: str | None = None) -> Iterator[Seed]:
             where = f"{path}, line {rows.line_num}"
             if None in row or None in row.values():
                 raise ToolError(f"{where}: has another number of cells than the first line")
+            if not any(cell.strip() for cell in row.values()):
+                raise ToolError(f"{where}: an empty row; delete it, a spreadsheet leaves such at the end")
             cells = {name: cell.strip() for name, cell in row.items() if cell.strip()}
             wifi = cells.pop("wifi", None)
             if wifi:
@@ -73,12 +70,30 @@ def from_csv(path: Path, token: str | None = None) -> Iterator[Seed]:
         raise ToolError(f"{path}, line {rows.line_num}: {error}") from None
 
 
-def value_of(text: str) -> Any:
-    """`10` is a number, `attic` a text."""
+def _text(path: Path) -> str:
+    """The file's text; ToolError says how a spreadsheet has written it, if not as UTF-8."""
+    data = read_bytes(path, "a CSV file with a column `serial`")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ToolError(f'{path} is in UTF-16 ("Unicode text"); save it as CSV in UTF-8')
     try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ToolError(f"{path} is not text in UTF-8; save it as CSV in UTF-8") from None
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    first = ",".join(columns)
+    if first.lower().startswith("sep="):
+        raise ToolError(f"{path}: its first line {first!r} is a spreadsheet's own; delete it")
+    for mark, name in ((";", ";"), ("\t", "tabs")):
+        if "serial" not in columns and "serial" in first.lower().split(mark):
+            raise ToolError(f"{path}: its cells are separated by {name}; save it with commas between them")
+    if "" in columns:
+        raise ToolError(f"{path}: a column without a name; delete it, a spreadsheet leaves such at the end")
+    if "serial" not in columns and "serial" in first.lower().split(","):
+        raise ToolError(f"{path}: the names of columns are in lower case: serial, not {first}")
+    if "serial" not in columns or len(set(columns)) < len(columns):
+        raise ToolError(f"{path}: the first line must name the columns, each once, among them `serial`")
 
 
 def read_token_file(path: Path) -> str:

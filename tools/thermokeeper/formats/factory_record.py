@@ -17,7 +17,10 @@ def pack(serial: str, product: str, server: str, service: str = "gadgetkeeper", 
     `extra`: more members, like plain_http=True for a server without TLS.
     """
     fields = {"serial": serial, "product": product, "service": service, "server": server, **extra}
-    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, TypeError) as error:
+        raise ToolError(f"the factory record can't hold this: {error}") from None
     if len(text) > identity.RECORD_SIZE - len(identity.MAGIC) - 6:
         raise ToolError(f"the factory record would have {len(text)} bytes; leave something out")
     record = identity.MAGIC + struct.pack("<H", len(text)) + text

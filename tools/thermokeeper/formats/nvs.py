@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 
 from esp_idf_nvs_partition_gen import nvs_partition_gen as generator
 
@@ -18,8 +19,8 @@ def parse_network(text: str) -> dict[str, str]:
     ssid, key = ssid.replace("\0", ":"), key.replace("\0", "\\:")
     if not 1 <= len(ssid.encode()) <= 32:
         raise ToolError("--wifi: the name of a network has 1 to 32 bytes")
-    if key and not 8 <= len(key.encode()) <= 63:
-        raise ToolError(f"--wifi: the key of {ssid} must have 8 to 63 characters")
+    if key and not 8 <= len(key.encode()) <= 63 and not re.fullmatch("[0-9A-Fa-f]{64}", key):
+        raise ToolError(f"--wifi: the key of {ssid} must have 8 to 63 characters, or 64 hex digits")
     return {"ssid": ssid, "key": key}
 
 

@@ -11,6 +11,7 @@ from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.files import PROJECT, read_bytes, write_bytes
 from thermokeeper.formats import factory_record, nvs
+from thermokeeper.formats import members as record_members
 from thermokeeper.formats.partitions import FLASH_SIZES, table_for
 from thermokeeper.groups import Group
 from thermokeeper.image import builder
@@ -90,7 +91,11 @@ def build(
         except ReleaseError as error:
             raise ToolError(f"{release_path}: {error}") from None
     product = product or release.manifest.product
-    extra = dict(_member(text) for text in members)
+    record_members.check_server(server)
+    record_members.check_service(service)
+    extra = dict(record_members.parse(text) for text in members)
+    for line in record_members.check(extra, product):
+        click.echo(f"warning: {line}", err=True)
     if plain_http:
         extra["plain_http"] = True
     if ca:
@@ -120,19 +125,6 @@ def build(
             write_bytes(parts / f"{piece.name}.bin", piece.data)
         files = " ".join(f"{piece.offset:#x} {parts / piece.name}.bin" for piece in pieces)
         click.echo(f"to a board, in parts:  esptool --chip {chip} write-flash {files}")
-
-
-def _member(text: str) -> tuple[str, Any]:
-    """NAME=VALUE as a member of the factory record: `period_s=10` is a number, `place=attic` a text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise ToolError(f"--set {text}: should look like period_s=10")
-    if name == "token":  # may look like a number
-        return name, value
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 @image_group.command("inspect")

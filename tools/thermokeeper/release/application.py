@@ -20,6 +20,7 @@ from thermokeeper.release.tracing import SourceMap
 
 APPLICATION_LIST = PROJECT / "firmware" / "application.json"
 BOARD_FILES = ("boot.py", "main.py")
+_MPY_VERSION = 6  # of MicroPython 1.19 to 1.29; its third byte has the architecture of native code in bits 2 to 5
 
 
 def application_files(lib: Path, source: bool = False, packages: list[str] | None = None) -> dict[str, bytes]:
@@ -61,7 +62,19 @@ def _gathered(lib: Path, packages: list[str] | None) -> dict[str, bytes]:
             hidden = any(part.startswith(".") or part == "__pycache__" for part in Path(name).parts)
             if path.is_file() and not hidden and path.suffix != ".pyc":
                 files[name] = path.read_bytes()
+                if path.suffix == ".mpy":
+                    _check_compiled(path, files[name])
     return files | board_files(lib.parent)
+
+
+def _check_compiled(path: Path, data: bytes) -> None:
+    """ToolError for a module that was compiled elsewhere and that a board would refuse, perhaps only in the field."""
+    if len(data) < 4 or data[:1] != b"M":
+        raise ToolError(f"{path} is no compiled module; put its .py there instead")
+    if data[1] != _MPY_VERSION:
+        raise ToolError(f"{path} is of .mpy version {data[1]}, boards take {_MPY_VERSION}; put its .py there instead")
+    if data[2] >> 2:
+        raise ToolError(f"{path} holds native code, which runs on one chip only; put its .py there instead")
 
 
 def _compiled(files: dict[str, bytes], merged: bool = False) -> dict[str, bytes]:

@@ -11,6 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from thermokeeper.errors import ToolError
 from thermokeeper.files import read_bytes
 
+MOST_BYTES = 8 * 1024  # of all certificates; 20 usual ones don't fit the heap of a board, 10 do
+# What the mbedTLS of stock firmware reads (library/x509_crt.c); of other extensions it refuses those that are critical.
+_KNOWN = {
+    x509.BasicConstraints.oid,
+    x509.KeyUsage.oid,
+    x509.ExtendedKeyUsage.oid,
+    x509.SubjectAlternativeName.oid,
+    x509.SubjectKeyIdentifier.oid,
+    x509.AuthorityKeyIdentifier.oid,
+    x509.CertificatePolicies.oid,
+}
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _WHAT = "the certificate of a CA (PEM)"
 
 
@@ -25,6 +37,12 @@ def read_authority(path: Path) -> list[x509.Certificate]:
         raise ToolError(f"{path} isn't a certificate; give {_WHAT}") from None
     for certificate in found:
         _check(path, certificate)
+    size = sum(len(one.public_bytes(serialization.Encoding.DER)) for one in found)
+    if size > MOST_BYTES:
+        raise ToolError(
+            f"{path} has {len(found)} certificates of {size} bytes; a board has memory for {MOST_BYTES}: "
+            "give those that your server's certificate needs"
+        )
     return found
 
 
@@ -81,6 +99,10 @@ def _check(path: Path, certificate: x509.Certificate) -> None:
         is_ca = is_ca and certificate.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     except x509.ExtensionNotFound:
         pass  # without it a CA may sign
+    for extension in certificate.extensions:
+        if extension.critical and extension.oid not in _KNOWN:
+            name_of = getattr(extension.oid, "_name", extension.oid.dotted_string)
+            raise ToolError(f"{path}: devices refuse {name} for its critical extension {name_of}; give another CA's")
     if not is_ca:
         raise ToolError(f"{path}: {name} isn't a CA but a server's certificate; give that of the CA that signed it")
     try:
@@ -89,3 +111,7 @@ def _check(path: Path, certificate: x509.Certificate) -> None:
         key = None
     if not isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
         raise ToolError(f"{path}: devices can't check what {name} signs; a CA for them has an EC or RSA key")
+    if certificate.public_key_algorithm_oid == x509.oid.PublicKeyAlgorithmOID.RSASSA_PSS:
+        raise ToolError(f"{path}: devices can't use the RSA-PSS key of {name}; a CA for them has a usual EC or RSA key")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in _CURVES:
+        raise ToolError(f"{path}: devices don't know the curve {key.curve.name} of {name}; {', '.join(_CURVES)}")

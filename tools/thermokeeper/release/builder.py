@@ -6,6 +6,7 @@ The form is keeper.release's; this module only writes what that one reads, and a
 import hashlib
 import json
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,12 @@ def build(
     created: str,
     expires: str | None = None,
     compressed: bool = False,
+    trust: Iterable[str] = (),
 ) -> bytes:
     """An unsigned release file; `compressed`: parts that get smaller are stored so.
 
-    app: the whole application, its signature sector for Secure Boot v2 included.
+    app: the whole application, its signature sector for Secure Boot v2 included. trust: ids of the keys that it trusts;
+    main.py leaves a release that doesn't start for no other one that trusts revoked keys only.
     """
     parts: list[dict[str, Any]] = []
     stored = b""
@@ -87,6 +90,8 @@ def build(
     }
     if expires:
         fields["expires"] = expires
+    if ids := sorted(trust):
+        fields["trust"] = ids
     header = pack_header({**fields, "parts": parts})
     try:
         release.parse(header)

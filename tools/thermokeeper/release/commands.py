@@ -28,6 +28,8 @@ PASSPHRASE_VARIABLE = "THERMOKEEPER_PASSPHRASE"
 OLDEST_INTERPRETER = (1, 25)
 FULL = 0.9  # of a slot
 _PATH = click.Path(path_type=Path)
+# those that lib/thermometer/wiring/pins.py names
+CHIPS_WITH_A_PIN = ("esp32", "esp32s2", "esp32s3", "esp32c2", "esp32c3", "esp32c6")
 _LIB_HELP = "Folder with the application's packages; boot.py and main.py beside it come along.  [lib/]"
 
 
@@ -122,6 +124,11 @@ def build(
     if interpreter and interpreter < OLDEST_INTERPRETER:
         wanted = ".".join(map(str, OLDEST_INTERPRETER))
         click.echo(f"warning: {app.name} is {firmware.interpreter}; a real board needs {wanted} or later", err=True)
+    if firmware.chip not in CHIPS_WITH_A_PIN:
+        line = (
+            f"the thermometer has no pin of its own for the {firmware.chip}: its sensor would be looked for on GPIO 4"
+        )
+        click.echo(f"warning: {line}; set one in lib/thermometer/wiring/pins.py", err=True)
     chosen, told = trusting.chosen(trust, revoke, authority.for_trust(ca) if ca else None)
     for line in told:
         click.echo(f"warning: {line}", err=True)
@@ -142,6 +149,7 @@ def build(
         created=created or default_time(),
         expires=expires,
         compressed=compress,
+        trust=chosen.keys,
     )
     write_bytes(out, data)
     _write_map(map_path(out), source_map)

@@ -233,14 +233,15 @@ class Board:
                 self.outcome = self._stop
                 return
             through_bootloader = True
-            if end == "cut":
+            if end in ("cut", "brownout"):
                 number = len(self.operations) - 1
-                self.tell("cut", f"at flash operation {number}")
+                self.tell(end, f"at flash operation {number}")
                 if stay_cut:
-                    self.outcome = "cut"
+                    self.outcome = end
                     return
-                cause = PWRON_RESET
-                self.rtc, self.clock = b"", None
+                cause = PWRON_RESET  # MicroPython has no other word for a brownout
+                if end == "cut":
+                    self.rtc, self.clock = b"", None
             elif end == "reset":
                 self.tell("reset", "machine.reset()")
                 cause = HARD_RESET

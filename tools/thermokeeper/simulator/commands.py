@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import sys
+import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,8 @@ _FLASH = click.Path(exists=True, dir_okay=False, path_type=Path)
 def sim() -> None:
     """Run a flash image on a simulated board, and look into one.
 
-    The image is what `thermokeeper image` makes for a real board; the simulator changes it as a board would.
+    The image is what `thermokeeper image` makes for a real board. What a board would write to its flash goes into a
+    copy, unless it is asked for in the file itself.
     """
 
 
@@ -41,6 +44,9 @@ def sim() -> None:
 @click.option("--for", "for_s", type=click.FloatRange(min=0), help="Switch the board off after so many seconds.")
 @click.option("--fast", is_flag=True, help="In virtual time: waits take none, an hour is over in seconds.")
 @click.option("--boots", default=100, show_default=True, help="Give up after so many boots.")
+@click.option(
+    "--in-place", is_flag=True, help="Change FLASH itself as a board would: so the next run goes on from there."
+)
 @click.option("--port", "on_port", is_flag=True, help="Put the console on a port, for `console`, `deploy` or mpremote.")
 def run(
     flash: Path,
@@ -51,10 +57,12 @@ def run(
     for_s: float | None,
     fast: bool,
     boots: int,
+    in_place: bool,
     on_port: bool,
 ) -> None:
     """Run FLASH until it stops, or until Ctrl-C; what is typed goes to the board's console.
 
+    FLASH stays as it is, unless with --in-place; then no other run may use it.
     Lines of the board are printed as they come; lines that begin with `--` tell what happened to it, the first one
     with --port the port's name. Exit status 0 if it was switched off, 1 if it stopped by itself.
     """
@@ -71,6 +79,7 @@ def run(
         threading.Thread(target=_follow, args=(world, world_path, done), daemon=True).start()
     with contextlib.ExitStack() as at_the_end:
         at_the_end.callback(done.set)
+        flash = at_the_end.enter_context(_own(flash) if in_place else _copy_of(flash))
         if on_port:
             from thermokeeper.simulator.port import BoardOnPort, Port
 
@@ -83,6 +92,33 @@ def run(
         _show(board.run(for_s=for_s, max_boots=boots))
     if board.outcome not in ("off", "time"):
         raise SystemExit(1)
+
+
+@contextlib.contextmanager
+def _copy_of(flash: Path) -> Iterator[Path]:
+    """A copy that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="thermokeeper-sim-") as folder:
+        copy = Path(folder) / flash.name
+        try:
+            copy.write_bytes(flash.read_bytes())
+        except OSError as error:
+            raise ToolError(f"{flash} can't be copied: {error.strerror}") from None
+        yield copy
+
+
+@contextlib.contextmanager
+def _own(flash: Path) -> Iterator[Path]:
+    """The file itself, for nobody else meanwhile; ToolError if it can't be written, or another board runs in it."""
+    try:
+        file = flash.open("r+b")
+    except OSError as error:
+        raise ToolError(f"{flash} can't be changed in place: {error.strerror}; leave out --in-place") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ToolError(f"{flash}: another simulated board runs in it; stop that one first") from None
+        yield flash
 
 
 def _show(events: Generator[Event, None, None]) -> None:

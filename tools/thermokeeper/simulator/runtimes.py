@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.05
 # what the control channel says last
-_ENDS = ("cut", "reset", "soft", "deepsleep", "panic:", "repl", "vfs", "watchdog", "time")
+_ENDS = ("cut", "brownout", "reset", "soft", "deepsleep", "panic:", "repl", "vfs", "watchdog", "time")
 
 
 class Life:

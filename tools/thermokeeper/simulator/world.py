@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "join_ms": 50,
     "scan_ms": 20,
     "ntp": "ok",
+    "idf": 5,
     "flash": {"erase_ms": 0, "program_ms": 0},
     "cuts": [],
     "measure_heap": False,
@@ -40,6 +41,7 @@ EXAMPLE = """\
   "sensor": {"temperature_c": 21.5, "wave_c": 1.5, "fault": null, "fault_every": 1},
 
   // Access points. key null: an open network. up false: switched off. no_address true: joins, but gets no address.
+  // dead true: doesn't answer who joins. bssid: of one of several with the same name, 12 hex digits.
   "networks": [
     {"ssid": "workshop", "key": "thermometer", "rssi": -55, "channel": 6, "up": true},
     {"ssid": "cafe", "key": null, "rssi": -80, "channel": 1, "up": true}
@@ -48,14 +50,18 @@ EXAMPLE = """\
   "join_ms": 50,
   "scan_ms": 20,
 
-  // Time server: "ok" or "off".
+  // Time server: "ok", "off", "unsynchronized", "refuses", "stratum 16", "past", or the only host that answers.
   "ntp": "ok",
+
+  // The ESP-IDF of the firmware, 5 or 6: they select a slot that is selected already in different ways.
+  "idf": 5,
 
   // Time of flash operations; a real chip takes 45 ms to erase a block and about 12 to program one.
   "flash": {"erase_ms": 0, "program_ms": 0},
 
   // Power cuts: number of the flash operation (from 0, over all boots), before it, in the middle of it or after it.
   // In the middle: `seed` chooses what of it got into flash. Example: {"operation": 12, "moment": "middle", "seed": 1}
+  // "brownout": true is one that leaves RTC memory and the clock as they are.
   "cuts": [],
 
   // Collect garbage at each flash operation and note the most heap that was in use (slow).
@@ -130,6 +136,11 @@ class World:
     def cut(self, operation: int, moment: str = "before", seed: int = 0) -> None:
         """Plan one more power cut."""
         self.update(cuts=[*self._settings["cuts"], {"operation": operation, "moment": moment, "seed": seed}])
+
+    def brownout(self, operation: int, moment: str = "before", seed: int = 0) -> None:
+        """The same where the voltage drops only so far that RTC memory stays."""
+        cut = {"operation": operation, "moment": moment, "seed": seed, "brownout": True}
+        self.update(cuts=[*self._settings["cuts"], cut])
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each change."""

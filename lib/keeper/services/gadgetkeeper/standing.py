@@ -5,18 +5,11 @@ replaced by a newer one; a lost answer costs one more activation. The key belong
 and is never used for another. How a key is got and kept is in the phase `joining`; here is when.
 """
 
-import time
-
-from keeper.backoff import Backoff
-from keeper.console import say
+from keeper import uptime
 from keeper.errors import CloudError
 from keeper.phases import forget
 
-# A key that held so long was dropped for a reason of its own. One that was dropped sooner is perhaps another board's
-# with the same serial: the two would take it from each other for ever, so each tries with growing pauses.
-_PEACE_MS = 3_600_000
-_PAUSE_BASE_MS = 60_000
-_PAUSE_CAP_MS = 3_600_000
+_PEACE_MS = 3_600_000  # a key that held so long was dropped for a reason of its own
 
 # The key is good, but not for the thing that the board takes itself for: its id was damaged on its way, or deleted.
 _WRONG_THING = ("no_such_thing", "wrong_thing")
@@ -35,21 +28,22 @@ class Activation:
         self.name = name
         self.credentials = None
         self.named_thing = None
-        self._dropped_ms = None  # when a key was last dropped, until one has held
-        self._pause = Backoff(_PAUSE_BASE_MS, _PAUSE_CAP_MS)
-        self._not_before_ms = None
+        self.dropped_ms = None  # when a key was last dropped, until one has held
+        self.pause = self.not_before_ms = None  # of `joining`, between activations
 
     def recall(self):
         """Take the credentials that NVS holds, if they are for this serial, service and server."""
         self._joining("recall")
 
     def ensure(self):
-        """Activate if there is no key, name the thing if it isn't yet. Raises CloudError, NetError, StateError."""
-        if self.credentials and (self.credentials.get("named") or not self.name):
-            return
+        """Activate if there is no key. Raises CloudError, NetError, StateError."""
         if not self.credentials:
-            self._keep_pause()
-        self._joining("ensure")
+            self._joining("activate_in_time")
+
+    def give_name(self):
+        """Name the thing, if it isn't yet. Raises CloudError, NetError, StateError."""
+        if self.name and self.credentials and not self.credentials.get("named"):
+            self._joining("give_name")
 
     def provision(self, token=None):
         """For services with provisioning tokens; this one goes by the serial."""
@@ -59,9 +53,8 @@ class Activation:
         """Activate at once, key or no key; code: None, or the only product there is. {"thing": its id}."""
         if code not in (None, self.identity.product):
             raise CloudError(400, "", "%s doesn't move a device to another product" % self.identity.service)
-        self.credentials = None
-        self._not_before_ms = None
-        self.ensure()
+        self.not_before_ms = None
+        self._joining("activate")  # until it has another key, the one that it has is as good as it was
         return {"thing": self.thing()}
 
     def forget(self):
@@ -86,37 +79,17 @@ class Activation:
 
     def works(self):
         """The server has just taken the key; when it has held for an hour, the next refusal is a first one again."""
-        if self._dropped_ms is not None and time.ticks_diff(time.ticks_ms(), self._dropped_ms) > _PEACE_MS:
-            self._dropped_ms = None
-            self._pause.reset()
+        if self.dropped_ms is not None and uptime.ms() - self.dropped_ms > _PEACE_MS:
+            self.dropped_ms = self.pause = None
 
     def refused(self, error):
-        """Whether `error` means that the key was dropped, or isn't this thing's, and an activation may follow at once.
-
-        Only the first one may: after it `ensure` refuses until a pause, longer each time, is over.
-        """
+        """Whether it says that the key was dropped, or isn't this thing's, and an activation may follow at once."""
         if not isinstance(error, CloudError) or self.credentials is None:
             return False
         if error.status != 401 and error.code not in _WRONG_THING:
             return False
         self.credentials = None
-        first = self._dropped_ms is None
-        self._dropped_ms = time.ticks_ms()
-        if not first:
-            self._not_before_ms = time.ticks_add(self._dropped_ms, self._pause.next_ms())
-            return False
-        say("activate", "the server doesn't know this key and thing any more: activating again")
-        return True
-
-    def _keep_pause(self):
-        if self._not_before_ms is None:
-            return
-        left_ms = time.ticks_diff(self._not_before_ms, time.ticks_ms())
-        if left_ms > 0:
-            error = CloudError(401, "", "the key was dropped again; does another board have this serial?")
-            error.retry_after_ms = left_ms
-            raise error
-        self._not_before_ms = None
+        return self._joining("drop")
 
     def _joining(self, verb):
         from keeper.services.gadgetkeeper import joining

@@ -43,7 +43,7 @@ class GadgetKeeper:
         if verb in ("activate", "rename"):
             from keeper.services.gadgetkeeper import joining
 
-            do = joining.do
+            do = joining.call
         elif verb in ("current", "confirm", "failed", "open_release"):
             from keeper.services.gadgetkeeper import changing
 

@@ -60,11 +60,14 @@ class GeckoDms:
     # what the life cycle asks for
 
     def ensure(self):
-        """Provision, activate, name the thing, as far as it isn't done. Raises CloudError, NetError, StateError."""
-        record = self.record
-        if self.active() and "wanted" not in record and (not self.name or record.get("named") == record["thing"]):
-            return
-        self._joining("ensure", self)
+        """Provision and activate, as far as it isn't done. Raises CloudError, NetError, StateError."""
+        if not self.active() or "wanted" in self.record:
+            self._joining("ensure", self)
+
+    def give_name(self):
+        """Name the thing, if it isn't yet. Raises CloudError, NetError, StateError."""
+        if self.name and self.active() and self.record.get("named") != self.record["thing"]:
+            self._joining("give_name", self)
 
     def complete(self):
         """Whether it is provisioned, and the server knows that."""

@@ -2,7 +2,7 @@
 
 from keeper.errors import NetError
 from keeper.services.answers import check_status, json_of
-from keeper.talking.address import number, printable
+from keeper.talking.address import number
 
 
 class RawRelease:
@@ -29,8 +29,10 @@ class RawRelease:
         self.etag = response.headers.get("etag")
         if response.status == 206:
             self.offset = offset
-            self.size = _whole_size(response, offset, size)
-            self.end = min(offset + size, self.size) if size else self.size
+            span = _span(response, offset)
+            if not span:  # of the whole, which was asked for
+                raise NetError("the server sends another part than it was asked for")
+            self.end, self.size = span
 
     def close(self):
         self._response.close()
@@ -39,15 +41,19 @@ class RawRelease:
 def ask_raw(ask, offset, etag, size):
     """(response, offset) of raw firmware from `offset` on if the server can and `etag` still holds, else from 0 on.
 
-    ask: sends the request with the headers that it is given. size: so many bytes are wanted, or all.
+    ask: sends the request with the headers that it is given. size: so many bytes are wanted, or all. Whether it still
+    is the same firmware shows in its hashes: without a strong ETag it is asked for all the same. A 206 that is none, or
+    several parts in one, is no answer: then all of it is asked for.
     """
-    if not etag or etag.startswith("W/"):
-        offset = 0  # it can't be told whether the firmware is still the same
     response = ask(_range(offset, etag, size))
     if response.status == 416 and offset:  # it is shorter now: another one
         response.close()
         offset = 0
         response = ask(_range(0, None, size))
+    if response.status == 206 and not _span(response, offset):
+        response.close()
+        offset = 0
+        response = ask({})
     return response, offset
 
 
@@ -55,21 +61,19 @@ def _range(offset, etag, size):
     headers = {}
     if offset or size:
         headers["Range"] = "bytes=%d-%s" % (offset, offset + size - 1 if size else "")
-    if offset:
+    if offset and etag and not etag.startswith("W/"):
         headers["If-Range"] = etag
     return headers
 
 
-def _whole_size(response, offset, size):
-    """Size of all of it, from `bytes 100-199/200`; NetError if that isn't what was asked for."""
-    text = response.headers.get("content-range", "")
-    unit, _, rest = text.partition(" ")
+def _span(response, offset):
+    """(where it ends, size of all of it or None), from `bytes 100-199/200`; None if that isn't what can be used."""
+    unit, _, rest = response.headers.get("content-range", "").partition(" ")
     span, _, whole = rest.partition("/")
     first, _, last = span.partition("-")
-    whole = number(whole, 10) or 0
-    end = min(offset + size, whole) if size else whole
-    if unit != "bytes" or not whole or number(first, 10) != offset or number(last, 10) != end - 1:
-        raise NetError("the server sends another part than it was asked for: %s" % (printable(text, 60) or "unnamed"))
-    if response.length not in (None, end - offset):
-        raise NetError("the server's Content-Length and Content-Range differ")
-    return whole
+    first, last, size = number(first, 10), number(last, 10), number(whole, 10)
+    if unit.lower() != "bytes" or first != offset or last is None or last < first or (size is None and whole != "*"):
+        return None
+    if (size is not None and last >= size) or response.length not in (None, last + 1 - first):
+        return None
+    return last + 1, size

@@ -6,6 +6,7 @@ and GONE, paths of the release that are no more. The release stays mounted at /r
 
 import os
 import sys
+from binascii import crc32
 
 import machine
 import vfs
@@ -48,10 +49,17 @@ class _Running:
 
 
 def _starts_that_did_not_last():
-    memory = machine.RTC().memory()
-    if machine.reset_cause() == machine.SOFT_RESET or memory[:2] != b"TK" or len(memory) < 3:
-        return 0
-    return memory[2]
+    return 0 if machine.reset_cause() == machine.SOFT_RESET else _count_in(machine.RTC().memory())
+
+
+def _count_in(memory):
+    """The count of starts as main.py keeps it: b"TK", CRC-32 of what follows, the count."""
+    content = memory[6:]
+    return content[0] if content and memory[:6] == _head(content) else 0
+
+
+def _head(content):
+    return b"TK" + crc32(content).to_bytes(4, "little")
 
 
 def _run_deployed_main():
@@ -62,8 +70,8 @@ def _run_deployed_main():
             exec(file.read(), {"__name__": "__main__"})
     except (Exception, SystemExit):
         if machine.RTC().memory() == before:
-            count = before[2] if before[:2] == b"TK" and len(before) > 2 else 0
-            machine.RTC().memory(b"TK" + bytes([min(count + 1, 255)]))
+            content = bytes([min(_count_in(before) + 1, 255)])
+            machine.RTC().memory(_head(content) + content)
         raise
 
 

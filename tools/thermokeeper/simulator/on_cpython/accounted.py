@@ -7,6 +7,7 @@ shim's account of the board (`_simmemory`).
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 import weakref
 from collections.abc import Callable
@@ -20,12 +21,23 @@ _NO_ANSWER, _NO_MEMORY = -202, -203  # EAI_FAIL, EAI_MEMORY of lwIP
 _NOT_SIGNED = "The certificate is not correctly signed by the trusted CA\n"  # whatever of it found no memory
 
 
-def account(modules: dict[str, ModuleType], memory: Any, opened: Any) -> None:
-    """Let these modules (`streams.modules`) ask `memory`; TLS connections are added to the set `opened`."""
+def account(modules: dict[str, ModuleType], memory: Any, opened: Any, ntp: Any) -> None:
+    """Let these modules (`streams.modules`) ask `memory`; TLS connections are added to the set `opened`.
+
+    ntp: the shim's `_simntp`.
+    """
     vars(modules["socket"]).update(
-        socket=_socket(modules["socket"].socket, memory), getaddrinfo=_lookup(modules["socket"].getaddrinfo, memory)
+        socket=_stream_or_ntp(_socket(modules["socket"].socket, memory), ntp),
+        getaddrinfo=_lookup(modules["socket"].getaddrinfo, memory),
     )
     vars(modules["ssl"]).update(SSLContext=_context(memory, opened))
+
+
+def _stream_or_ntp(stream: type[Socket], ntp: Any) -> Callable[..., Any]:
+    def made(*arguments: int) -> Any:
+        return ntp.Asked() if arguments[1:2] == (socket.SOCK_DGRAM,) else stream(*arguments)
+
+    return made
 
 
 def _lookup(getaddrinfo: Callable[..., list[Any]], memory: Any) -> Callable[..., list[Any]]:

@@ -146,8 +146,8 @@ class Sandbox:
         }
         board_time = shim["_simtime"]
         shim.replacements["time"] = board_time
-        connected = streams.modules(shim["network"].linked, hardware, self._sockets)
-        accounted.account(connected, hardware.memory, self._sockets)
+        connected = streams.modules(shim["network"].linked, hardware, self._sockets, shim["_simntp"])
+        accounted.account(connected, hardware.memory, self._sockets, shim["_simntp"])
         self._imports.given = {
             **_HOST_MODULES,
             **connected,

@@ -262,13 +262,20 @@ class Unwatched:
         """There is no virtual time to wait in."""
 
 
-def modules(linked: Callable[[], bool] = lambda: True, board: Any = None, opened: Any = None) -> dict[str, ModuleType]:
-    """The modules socket, ssl, select and deflate of one board; sockets are added to the set `opened`."""
+def modules(
+    linked: Callable[[], bool] = lambda: True, board: Any = None, opened: Any = None, ntp: Any = None
+) -> dict[str, ModuleType]:
+    """The modules socket, ssl, select and deflate of one board; sockets are added to the set `opened`.
+
+    ntp: the shim's `_simntp`, whose socket answers in place of UDP.
+    """
     board = board or Unwatched()
     opened = weakref.WeakSet() if opened is None else opened
 
     class BoardSocket(Socket):
         def __init__(self, *arguments: int) -> None:
+            if not linked():
+                raise OSError(118)  # no route; a chip says so a moment later, of connect
             board.connect()
             super().__init__(*arguments)
             opened.add(self)
@@ -296,6 +303,8 @@ def modules(linked: Callable[[], bool] = lambda: True, board: Any = None, opened
         board.alive()
         if not linked():
             raise OSError(118 if host.replace(".", "").isdigit() else -202)
+        if ntp and more[1:2] == (socket.SOCK_DGRAM,):
+            return list(ntp.addresses(host, port, more[1]))
         try:
             return socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
         except socket.gaierror:

@@ -70,6 +70,7 @@ class Board:
         self.judge = False  # whether the watchdog is judged here, and not by the runner
         self.until_ms = None  # when the runner wants to stop, by `now_ms`
         self.origin = 0.0  # of virtual time, by the host's clock
+        self._brownout = False
         self.heap_base = 0
         self.heap_peak = 0
         self.wdt_ms = 0
@@ -268,12 +269,13 @@ class Board:
         for cut in world.get("cuts") or ():
             if cut["operation"] == number:
                 self._random = (cut.get("seed", 0) * 2654435761 + number * 40503 + 1) & 0x7FFFFFFF
+                self._brownout = bool(cut.get("brownout"))
                 return cut.get("moment", "before")
         return None
 
     def _finish(self, cut, timing, units):
         if cut:
-            self.end("cut")
+            self.end("brownout" if self._brownout else "cut")
         timing = (self._read_world().get("flash") or {}).get(timing)
         if timing:
             self.wait_ms(timing * units)

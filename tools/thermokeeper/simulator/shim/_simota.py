@@ -34,9 +34,11 @@ def select(board, subtype):
     active = active_entry(entries)
     if active is None:
         sector, sequence = 0, slot + 1
-    elif (entries[active][0] - 1) % slots == slot:
+    elif (entries[active][0] - 1) % slots == slot and board.world.get("idf", 5) > 5:
         sector, sequence = active, entries[active][0]
     else:
+        # ESP-IDF 5 (esp_rewrite_ota_data) does so, too, where the slot is selected already: an equal sequence, in the
+        # other sector. All MicroPython up to 1.29 is built with it.
         sector, sequence = 1 - active, entries[active][0]
         while (sequence - 1) % slots != slot:
             sequence += 1

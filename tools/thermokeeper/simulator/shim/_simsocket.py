@@ -8,9 +8,11 @@ import socket as _host
 from socket import *  # noqa: F403
 
 import _sim
+import _simntp
 import network
 
 _ENOBUFS = 105
+_NO_ROUTE = 118
 _NO_ANSWER, _NO_MEMORY = -202, -203  # EAI_FAIL, EAI_MEMORY of lwIP
 _POLLNVAL = 32
 
@@ -34,6 +36,10 @@ def _forget(number):
 
 def socket(*arguments):
     board = _sim.board()
+    if arguments[1:2] == (_host.SOCK_DGRAM,):
+        return _simntp.Asked()
+    if not network.linked():
+        raise OSError(_NO_ROUTE)  # a chip says so a moment later, of connect
     board.connect()
     memory = board.memory
     opened = _host.socket(*arguments)
@@ -57,4 +63,6 @@ def getaddrinfo(host, port, *more):
         raise OSError(118 if plain else _NO_ANSWER)
     if not board.memory.room_for_an_address():
         raise OSError(_NO_MEMORY if plain else _NO_ANSWER)
+    if more[1:2] == (_host.SOCK_DGRAM,):
+        return _simntp.addresses(host, port, more[1])
     return _host.getaddrinfo(host, port, *more)

@@ -15,6 +15,7 @@ STAT_NO_AP_FOUND = 201
 STAT_WRONG_PASSWORD = 202
 STAT_ASSOC_FAIL = 203
 STAT_HANDSHAKE_TIMEOUT = 204
+_BEFORE_ALL_ELSE = (201, 202, 205, 210, 211, 212)
 AUTH_OPEN = 0
 AUTH_WEP = 1
 AUTH_WPA_PSK = 2
@@ -51,7 +52,7 @@ def _networks():
 
 def linked():
     """Whether packets get through; for the simulated sockets."""
-    return _look(_station) == STAT_GOT_IP
+    return _look(_station) == STAT_GOT_IP and not (_network(_station) or {}).get("no_address")
 
 
 class WLAN:
@@ -66,6 +67,9 @@ class WLAN:
             raise RuntimeError("Wifi Unknown Error 0x0101")  # no memory
         # However many objects there are, the chip has one station.
         self._it = _station if interface == STA_IF else _Interface()
+
+    # As network_wlan.c has it (the same in v1.25 to v1.29): the reason of the last failure stays until there is an
+    # address, and `connect` doesn't clear it; some reasons are told before "connecting".
 
     def active(self, state=None):
         board = _sim.board()
@@ -85,10 +89,12 @@ class WLAN:
         if not self._it.active:
             raise OSError("WiFi Not Started")
         board.wait_ms(board.world.get("scan_ms", 20))
+        if self._it.wanted and not self._it.joined:
+            return []  # the driver doesn't scan while it tries to connect, and that is all that it says
         found = [
             (
                 b"" if network.get("hidden") else network["ssid"].encode(),
-                binascii.unhexlify(network.get("bssid", "020000000001")),
+                _bssid(network),
                 network.get("channel", 6),
                 network.get("rssi", -60),
                 _security(network),
@@ -112,7 +118,7 @@ class WLAN:
                 ssid = ssid.decode()
             if not 0 < len(ssid.encode()) <= 32:
                 raise ValueError("invalid ssid")
-            self._it.wanted = (ssid, key or "")
+            self._it.wanted = (ssid, key or "", bssid and bytes(bssid))
         if self._it.wanted is None:
             raise OSError("Wifi SSID Invalid")
         self._it.joined = None
@@ -122,6 +128,8 @@ class WLAN:
         _sim.board().alive()
         if not self._it.active:
             raise OSError("WiFi Not Started")
+        if self._it.joined:
+            self._it.reason = 0  # ASSOC_LEAVE, which is told as idle; an attempt under way posts no event
         self._it.wanted = self._it.joined = None
 
     def isconnected(self):
@@ -135,11 +143,17 @@ class WLAN:
             return network.get("rssi", -60)
         if what is not None:
             raise ValueError("unknown status param")
-        return _look(self._it)
+        status = _look(self._it)
+        if status == STAT_GOT_IP:
+            return status
+        if self._it.reason in _BEFORE_ALL_ELSE or status == STAT_IDLE:
+            return self._it.reason or STAT_IDLE
+        return status
 
     def ifconfig(self, settings=None):
         """(address, mask, gateway, DNS)"""
-        if _look(self._it) == STAT_GOT_IP:
+        network = _network(self._it)
+        if _look(self._it) == STAT_GOT_IP and not (network and network.get("no_address")):
             return ("192.168.4.20", "255.255.255.0", "192.168.4.1", "192.168.4.1")
         return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
 
@@ -178,17 +192,32 @@ def _start_radio(board):
 
 
 def _network(it):
-    """The strongest access point of the wanted name."""
+    """The strongest access point of the wanted name, or the one that is wanted."""
     best = None
     for network in _networks() if it.wanted else ():
         if network["ssid"] == it.wanted[0]:
+            if it.wanted[2] and _bssid(network) != it.wanted[2]:
+                continue
             if best is None or network.get("rssi", -60) > best.get("rssi", -60):
                 best = network
     return best
 
 
+def _bssid(network):
+    return binascii.unhexlify(network.get("bssid", "020000000001"))
+
+
 def _look(it):
-    """See how the connection stands now."""
+    """See how the connection stands now, and keep the reason if it failed."""
+    status = _now(it)
+    if status == STAT_GOT_IP:
+        it.reason = 0
+    elif status not in (STAT_CONNECTING, STAT_IDLE):
+        it.reason = status
+    return status
+
+
+def _now(it):
     board = _sim.board()
     world = board.world
     if not it.active or not it.wanted:
@@ -200,7 +229,9 @@ def _look(it):
         lost, it.joined = it.joined, None
         return STAT_BEACON_TIMEOUT if lost else STAT_NO_AP_FOUND
     if it.joined:
-        return STAT_GOT_IP
+        return STAT_GOT_IP  # an address that is lost isn't noticed
+    if network.get("dead"):
+        return STAT_CONNECTING
     if board.now_ms() - it.since < network.get("join_ms", world.get("join_ms", 50)):
         return STAT_CONNECTING
     if network.get("key") and network["key"] != it.wanted[1]:
@@ -224,6 +255,7 @@ class _Interface:
         self.wanted = None  # (ssid, key) to connect to
         self.joined = None  # ssid it is connected to
         self.since = 0
+        self.reason = 0  # of the last failure
         self.config = {}
 
 

@@ -1,18 +1,25 @@
 """How a board gets its key, and what of it is kept in NVS. A phase: loaded at a start, and where there is no key."""
 
-from keeper.services.gadgetkeeper.joining.calls import activate, rename
-from keeper.services.gadgetkeeper.joining.credentials import describe, ensure, forget_all, recall
+from keeper.services.gadgetkeeper.joining import calls, pauses
+from keeper.services.gadgetkeeper.joining.credentials import be_activated, describe, forget_all, name_thing, recall
 
-_VERBS: dict = {
-    "activate": activate,
+_OF_THE_WIRE: dict = {"activate": calls.activate, "rename": calls.rename}
+_OF_THE_STANDING: dict = {
+    "activate": be_activated,
+    "activate_in_time": pauses.activate_in_time,
     "describe": describe,
-    "ensure": ensure,
+    "drop": pauses.drop,
     "forget": forget_all,
+    "give_name": name_thing,
     "recall": recall,
-    "rename": rename,
 }
 
 
-def do(verb, subject, *more):
-    """Do what the wire or the standing (the subject) wants by this name."""
-    return _VERBS[verb](subject, *more)
+def call(verb, wire, *more):
+    """Make the call that the wire wants by this name."""
+    return _OF_THE_WIRE[verb](wire, *more)
+
+
+def do(verb, standing):
+    """Do what the standing wants by this name."""
+    return _OF_THE_STANDING[verb](standing)

@@ -26,15 +26,12 @@ def recall(standing):
         standing.credentials = found
 
 
-def ensure(standing):
-    """Activate if there is no key, name the thing if it isn't yet. Raises CloudError, NetError, StateError."""
-    if not standing.credentials:
-        _activate(standing)
-    if standing.name and not standing.credentials.get("named"):
-        give_name(standing.cloud, standing.name)
-        standing.named_thing = standing.credentials["thing"]
-        standing.credentials["named"] = True
-        Store().save("cloud", standing.credentials)
+def name_thing(standing):
+    """Name the thing, and remember that. Raises CloudError, NetError, StateError."""
+    give_name(standing.cloud, standing.name)
+    standing.named_thing = standing.credentials["thing"]
+    standing.credentials["named"] = True
+    Store().save("cloud", standing.credentials)
 
 
 def forget_all(standing):
@@ -54,7 +51,8 @@ def describe(standing):
     return told
 
 
-def _activate(standing):
+def be_activated(standing):
+    """Get a key, and keep it. Raises CloudError, NetError, StateError; then what there was is as it was."""
     identity = standing.identity
     say("activate", "serial %s at %s" % (identity.serial, identity.server))
     found = standing.cloud.activate(identity)

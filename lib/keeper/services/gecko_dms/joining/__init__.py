@@ -14,6 +14,7 @@ _OF_THE_STANDING: dict = {
     "ensure": provisioning.ensure,
     "factory_token": record.factory_token,
     "forget": provisioning.forget_all,
+    "give_name": provisioning.name_thing,
     "provision": provisioning.be_provisioned,
     "recall": provisioning.recall,
     "status": provisioning.status,

@@ -17,6 +17,7 @@ from keeper.services.gecko_dms.standing import (
 )
 from keeper.services.naming import give_name
 
+_UNKNOWN = "unauthorized"  # the DMS's own word for a credential that it doesn't know
 _NAMES = ("no token", "not provisioned yet", "not acknowledged yet", "provisioned")
 
 
@@ -75,13 +76,16 @@ def be_activated(standing, product_code=None):
 
 
 def ensure(standing):
-    """Provision, activate, name the thing, as far as it isn't done."""
+    """Provision and activate, as far as it isn't done."""
     be_provisioned(standing)
     if "wanted" in standing.record or not standing.active():
         be_activated(standing, standing.record.get("wanted"))
-    if standing.name and standing.record.get("named") != standing.record["thing"]:
-        give_name(standing.cloud, standing.name)
-        _keep(standing, named=standing.record["thing"])
+
+
+def name_thing(standing):
+    """Name the thing, and remember that."""
+    give_name(standing.cloud, standing.name)
+    _keep(standing, named=standing.record["thing"])
 
 
 def forget_all(standing):
@@ -115,7 +119,9 @@ def _token(standing):
 def _get_credential(standing):
     token = _token(standing)
     if token is None:
-        raise CloudError(401, "", "this device has no provisioning token: give it one on its console (provision)")
+        raise CloudError(
+            401, "no_token", "this device has no provisioning token: give it one on its console (provision)"
+        )
     say("provision", "device %s at %s" % (standing.uuid, standing.identity.server))
     credential = standing.cloud.provision(token, standing.uuid)
     _keep(standing, credential=credential, acked=False, thing=None)
@@ -126,7 +132,8 @@ def _acknowledge(standing):
     try:
         standing.cloud.acknowledge()
     except CloudError as error:
-        if error.status != 401:
+        # A proxy on the way says 401, too: only the DMS's own costs the credential, for the token is spent.
+        if error.status != 401 or error.code != _UNKNOWN:
             raise
         _keep(standing, credential=None, acked=None)
         standing.cloud.use(None)
