@@ -21,7 +21,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup picture test test-all test-rest lint format demo bench memory power exchanges flash deploy console test-device clean distclean
+.PHONY: help setup picture test test-all test-rest lint format demo bench memory wear power exchanges flash deploy console test-device clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +69,9 @@ bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
 
 memory: $(READY) ## count what a board has in its heap, stage by stage, beside the budget
 	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m budget
+
+wear: $(READY) ## count the erases of flash in a day of each situation of a board; some minutes
+	@$(PYTEST) tests/campaigns/wear -s
 
 power: $(READY) ## cut the power at every flash operation of a board's life, and count what each guard is worth
 	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m power $(ARGS)

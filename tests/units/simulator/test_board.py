@@ -169,6 +169,21 @@ if machine.reset_cause() == 1:
 
 
 @runtimes
+def test_the_watchdog_survives_a_soft_reset(flash: Path, runtime: str) -> None:
+    program = """
+import machine, time
+print(machine.reset_cause())
+if machine.reset_cause() == 1:
+    machine.WDT(timeout=600)
+    machine.soft_reset()
+while machine.reset_cause() == 5:
+    time.sleep_ms(10)
+"""
+    make_board(flash, program)
+    assert console(play(Board(flash, runtime=runtime)))[:3] == ["1", "5", "3"]
+
+
+@runtimes
 def test_a_hanging_board_is_reset_by_its_watchdog(flash: Path, runtime: str) -> None:
     program = """
 import machine, time

@@ -124,6 +124,7 @@ class Board:
         self._started_s = 0.0
         self.rtc = b""  # this and the clock outlive a reset, not a power cut
         self.clock: int | None = None
+        self.wdt_ms = 0  # of the watchdog that runs: a soft reset leaves it running
         self.pauses = Pauses(self.world)  # has the board's time, where that is virtual
         self._partitions: list[Any] = []
 
@@ -229,6 +230,8 @@ class Board:
                 self.tell("boot", self.slot or "")
                 end = self._run_life(cause)
             word, _, rest = end.partition(" ")
+            if end != "soft reset":
+                self.wdt_ms = 0
             if self._stop:
                 self.outcome = self._stop
                 return

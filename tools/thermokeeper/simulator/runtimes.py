@@ -129,6 +129,7 @@ class ProcessLife(Life):
             "TK_SIM_CLOCK": "" if board.clock is None else str(board.clock),
             "TK_SIM_MEMORY": board.memory_of,
             "TK_SIM_ORIGIN": str(board.origin_s),
+            "TK_SIM_WDT": str(board.wdt_ms or ""),
         }
         if board.runtime == "micropython":
             environment["MICROPYPATH"] = f"{shimcode.compiled_folder()}:.frozen"
@@ -167,6 +168,7 @@ class ProcessLife(Life):
                             self._tell(said)
                             self._let_go_on()
                         elif word == "wdt":
+                            board.wdt_ms = int(rest)
                             wdt_s, fed_s = int(rest) / 1000, time.monotonic()
                         elif word == "fed":
                             fed_s = time.monotonic()

@@ -101,6 +101,8 @@ class Sandbox:
 
         if board.virtual_time:
             hardware.live_virtually(board.origin_s, board.pauses.now_ms, board.until_ms, turn)
+        if board.wdt_ms:
+            hardware.arm(board.wdt_ms)  # it survives a soft reset
         self._set_up(shim, hardware, say, board.sources)
 
     @classmethod
@@ -174,6 +176,7 @@ class Sandbox:
             self._leave()  # halted just as it ended by itself
         end = self._hardware.over or "off"
         if self._runner is not None:
+            self._runner.wdt_ms = self._hardware.wdt_ms
             self._runner.follow(self._hardware.skipped_ms, self._hardware.connections)
             if end == "repl" and self._hardware.wdt_ms:
                 self._runner.sleep(self._hardware.wdt_ms)

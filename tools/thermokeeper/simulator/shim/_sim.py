@@ -450,4 +450,7 @@ def from_environment():
 
         skipped_ms = int(os.getenv("TK_SIM_SKIPPED") or 0)
         found.live_virtually(found.origin, skipped_ms, int(until) if until else None, turn)
+    watchdog = os.getenv("TK_SIM_WDT")
+    if watchdog:
+        found.arm(int(watchdog))  # it survives a soft reset
     return found
