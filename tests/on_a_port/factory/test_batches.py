@@ -61,6 +61,13 @@ def test_a_csv_gives_each_board_its_own(factory, tmp_path):
     ("text", "reason"),
     [
         ("number\n1\n", "first line must name"),
+        ("serial;wifi\nA-1;lab:password1\n", "separated by ;"),
+        ("serial\tplace\nA-1\tx\n", "separated by tabs"),
+        ("sep=,\nserial\nA-1\n", "spreadsheet's own"),
+        ("Serial,place\nA-1,x\n", "in lower case"),
+        ("serial,place\nA-1,x\n,\n", "line 3: an empty row"),
+        ("serial,place,\nA-1,x,\n", "a column without a name"),
+        ("serial,perod_s\nA-1,10\n", "period_s is meant"),
         ("serial,serial\n1,2\n", "first line must name"),
         ("serial,secret\nA,b\n", "'secret' can't be in it"),
         ("serial,place\nA\n", "another number of cells"),

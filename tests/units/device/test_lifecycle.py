@@ -3,7 +3,7 @@
 import esp32
 
 from fake_device import Device, cut_before_the_switch, kept_loaded
-from fake_flash import ABORTED, NEW, PENDING, VALID, fill_nvs, otadata, slot_content
+from fake_flash import ABORTED, NEW, PENDING, SLOTS, VALID, fill_nvs, otadata, slot_content
 from fakes import Service
 from images import application
 from keeper.board.slots import Slots
@@ -542,6 +542,39 @@ def test_a_trial_passes_only_when_a_release_s_header_could_be_fetched_and_judged
             service.publish("v2", firmware)
             device.turn(3, 900_000)
             assert not device.lifecycle.on_trial, damage
+
+
+def _rots(device, label):
+    """One bit of the application in a slot."""
+    with open(device.path, "r+b") as flash:
+        flash.seek(SLOTS[label] + 300)
+        byte = flash.read(1)
+        flash.seek(SLOTS[label] + 300)
+        flash.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_release_in_a_slot_that_the_bootloader_has_passed_over_has_its_trial():
+    """ESP-IDF 5 writes an equal sequence where a slot is selected that is selected already: no trial, no way back."""
+    one, two = [("ota_0", SLOT_1), ("ota_1", SLOT_2)], [("ota_0", SLOT_2), ("ota_1", SLOT_1)]
+    for rotten, parts in (
+        ("ota_1", one + otadata((1, VALID), (2, VALID))),
+        ("ota_0", two + otadata((3, VALID), (2, VALID))),
+    ):
+        service = _registered(Service())
+        service.current_id = "v1"
+        with _device(service, parts) as device:
+            _rots(device, rotten)
+            device.live(1)
+            assert device.label != rotten
+            slots = Slots()
+            assert not slots.is_fallen_back() and slots.state(slots.running) == VALID
+            service.publish("v3", FILE_3)
+            device.live(3)
+            device.missing = "no network"
+            device.live(2)
+            device.live(2)
+            assert device.label != rotten
+            assert device.record("release")["failed"]["id"] == "v3"
 
 
 def test_what_can_wait_stands_before_no_update():

@@ -35,8 +35,9 @@ def application_files(lib: Path, source: bool = False, packages: list[str] | Non
 
 def merged_files(lib: Path, packages: list[str] | None = None) -> tuple[dict[str, bytes], SourceMap]:
     """The same with the modules of each folder merged into one, and the map that leads from there back."""
+    gathered = tuple(sorted(_gathered(lib, packages).items()))
     try:
-        files, source_map = _merged(tuple(sorted(_gathered(lib, packages).items())))
+        files, source_map = _merged(gathered)
     except SourceError:
         raise
     except ToolError as error:
