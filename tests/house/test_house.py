@@ -143,6 +143,7 @@ PURE_MODULES = {
     "keeper.errors",
     "keeper.factory.identity",
     "keeper.imaging",
+    "keeper.keeping",
     "keeper.release",
     "keeper.reusing.blocks",
     "keeper.services.gadgetkeeper.joining.proof",

@@ -387,7 +387,7 @@ class Life:
 
     def _live(self, options: dict[str, Any]) -> None:
         try:
-            self.board.play(self._heard, until=lambda event: self._leaving, **options)
+            self.board.play(self._heard, max_boots=1000, until=lambda event: self._leaving, **options)
         except BaseException as error:
             self._trouble = error
         with self._changed:

@@ -67,6 +67,7 @@ def test_a_network_lost_in_the_middle_of_a_download_costs_no_more_than_time(life
 
 def test_a_board_that_knows_no_network_measures(life):
     life.write("nvs", b"\xff" * 0x4000)
+    life.write("data", b"\xff" * 0x2000)  # the second copy
     life.boots()
     life.says("wifi", "no usable network is stored")
     life.measures(3)

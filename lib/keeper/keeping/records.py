@@ -45,11 +45,16 @@ def save(number, content):
         sequence, sector = (found[0] + 1, found[1] ^ 1) if found else (1, 2 * number)
         data.ioctl(6, sector)
         data.writeblocks(sector, content, _HEAD_SIZE)
-        data.writeblocks(sector, _head(sequence, content), 0)
+        data.writeblocks(sector, packed(content, sequence)[:_HEAD_SIZE], 0)
     except OSError as error:
         raise StateError("the partition data can't be written: %s" % error)
     if load(number) != content:
         raise StateError("the partition data doesn't hold what was written: its flash is worn")
+
+
+def packed(content, sequence=1):
+    """A record as it lies in its sector."""
+    return _head(sequence, content) + content
 
 
 def erase(number):

@@ -55,7 +55,7 @@ class Stock:
         self.plan = plan
         self.chip = firmware.chip
         self.record_offset = table["factory"].offset
-        self._nvs_size = table["nvs"].size
+        self._nvs_size, self._data_size = table["nvs"].size, table["data"].size
         self._pieces = builder.pieces(
             firmware,
             read_release(folder / _RELEASE),
@@ -79,4 +79,5 @@ class Stock:
         """All that is written to its board."""
         networks = [nvs.parse_network(unit.wifi)] if unit.wifi else []
         own = {"factory": self.record(unit), "nvs": nvs.pack(networks, self._nvs_size)}
+        own["data"] = nvs.pack_copy(networks, self._data_size)
         return [dataclasses.replace(piece, data=own.get(piece.name, piece.data)) for piece in self._pieces]

@@ -7,6 +7,7 @@ import re
 
 from esp_idf_nvs_partition_gen import nvs_partition_gen as generator
 
+from keeper.keeping import records
 from thermokeeper.errors import ToolError
 
 MAX_NETWORKS = 8
@@ -22,6 +23,16 @@ def parse_network(text: str) -> dict[str, str]:
     if key and not 8 <= len(key.encode()) <= 63 and not re.fullmatch("[0-9A-Fa-f]{64}", key):
         raise ToolError(f"--wifi: the key of {ssid} must have 8 to 63 characters, or 64 hex digits")
     return {"ssid": ssid, "key": key}
+
+
+def pack_copy(networks: list[dict[str, str]], size: int) -> bytes:
+    """The partition `data` with the second copy of the networks, as `thermometer.joining.networks` keeps it.
+
+    So a board whose NVS is lost before its first start has it, too.
+    """
+    if not networks:
+        return b"\xff" * size
+    return bytes(records.packed(json.dumps(networks).encode())).ljust(size, b"\xff")
 
 
 def pack(networks: list[dict[str, str]], size: int) -> bytes:

@@ -41,6 +41,7 @@ def pieces(
     vfs_files: dict[str, bytes],
     flash_size: str,
     product: str,
+    data: bytes = b"",
 ) -> list[Piece]:
     """All that has to be written, in the order of the offsets; what is between is left erased."""
     if firmware.bootloader is None:
@@ -74,15 +75,16 @@ def pieces(
         "factory": record,
         "ota_0": release.slot(),
         "vfs": pack(vfs_files, table["vfs"].size),
+        "data": data or b"\xff" * table["data"].size,
     }
     result = [bootloader, Piece("partition-table", TABLE_OFFSET, table.pack())]
     for part in table.partitions.values():
         if part.label == "ota_1":
             continue  # nothing reads it before it is written
-        data = content.get(part.label, b"\xff" * part.size)
-        if len(data) > part.size:
-            raise ToolError(f"{part.label} has {part.size} bytes, {len(data)} are needed")
-        result.append(Piece(part.label, part.offset, data))
+        inside = content.get(part.label, b"\xff" * part.size)
+        if len(inside) > part.size:
+            raise ToolError(f"{part.label} has {part.size} bytes, {len(inside)} are needed")
+        result.append(Piece(part.label, part.offset, inside))
     return result
 
 

@@ -105,14 +105,17 @@ def build(
     interpreter = read_firmware(firmware)
     if interpreter.bootloader and not any_bootloader and (warning := builder.check_rollback(interpreter)):
         click.echo(f"warning: {warning}", err=True)
+    networks = [nvs.parse_network(text) for text in wifi]
+    table = table_for(flash_size)
     pieces = builder.pieces(
         interpreter,
         release,
         factory_record.pack(serial, product, server, service, **extra),
-        nvs.pack([nvs.parse_network(text) for text in wifi], table_for(flash_size)["nvs"].size),
+        nvs.pack(networks, table["nvs"].size),
         builder.read_vfs_files(vfs),
         flash_size,
         product,
+        nvs.pack_copy(networks, table["data"].size),
     )
     write_bytes(out, builder.assemble(pieces, flash_size))
     click.echo(f"{out}: {flash_size} flash of {serial}, {product} {release.manifest.version} in slot 0")

@@ -1,0 +1,157 @@
+"""Each harm of the field at each state of a life; the end is always a board that measures, reports and can be updated.
+
+Nobody touches the board meanwhile. Weeks offline take minutes of the host's time, and are in tests/lives/test_field.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lives.front import status
+from lives.kit import CPYTHON, CRASHES, Company, Foundry, Life
+
+pytestmark = pytest.mark.whole
+
+HOUR = 120  # readings
+PORTAL = b"<html><body>Welcome! Log in to this network.</body></html>" * 200
+CRASHES_LATE = (
+    (
+        "thermometer/app.py",
+        "        self._excused = ",
+        '        if not self.lifecycle.on_trial:\n            raise ValueError("late")\n        self._excused = ',
+    ),
+)
+LIMIT_S = 280
+
+
+# states
+
+
+def new(life: Life) -> None:
+    """It is switched on for the first time."""
+    life.boots()
+
+
+def up_to_date(life: Life) -> None:
+    life.boots()
+    life.says("version", "up to date")
+
+
+def downloading(life: Life) -> None:
+    up_to_date(life)
+    life.publish("2.0.0")
+    life.says("download", "^40%")
+
+
+def on_trial(life: Life) -> None:
+    up_to_date(life)
+    life.publish("2.0.0")
+    life.says("slot", "2.0.0, on trial")
+
+
+def rolled_back(life: Life) -> None:
+    up_to_date(life)
+    life.publish("2.0.0", CRASHES)
+    life.says("rollback", "2.0.0")
+
+
+def in_safe_mode(life: Life) -> None:
+    up_to_date(life)
+    life.publish("2.0.0", CRASHES_LATE)
+    life.says("slot", "2.0.0, on trial")
+    life.says("confirm")
+    life.off()
+    life.boots()
+    life.says("safe", "keeps crashing", within_s=LIMIT_S)
+
+
+STATES: tuple[Callable[[Life], None], ...] = (new, up_to_date, downloading, on_trial, rolled_back, in_safe_mode)
+
+
+# harms
+
+
+def server_away_for_a_day(life: Life) -> None:
+    life.front.down()
+    life.measures(24 * HOUR, within_s=LIMIT_S)
+    life.front.up()
+
+
+def network_away_for_hours(life: Life) -> None:
+    life.world.wifi(False)
+    life.measures(8 * HOUR, within_s=LIMIT_S)
+    life.world.wifi(True)
+
+
+def radio_that_lies(life: Life) -> None:
+    """The address is lost and nothing says so; a dead access point of the same name is the stronger one."""
+    (network,) = life.world.settings["networks"]
+    dead = {**network, "rssi": -20, "bssid": "020000000007", "dead": True}
+    life.world.update(networks=[dead, {**network, "no_address": True}])
+    life.measures(HOUR, within_s=LIMIT_S)
+    life.world.update(networks=[dead, network])
+
+
+def portal(life: Life) -> None:
+    rule = life.front.on(".*", status(200, {"Content-Type": "text/html"}, PORTAL))
+    life.measures(3 * HOUR, within_s=LIMIT_S)
+    life.front.off(rule)
+
+
+def brownouts(life: Life) -> None:
+    """At each of the next writes to flash, in the middle of it."""
+    for number in range(4):
+        life.world.brownout(len(life.board.operations) + 2 * number, "middle", number)
+    life.measures(20, within_s=LIMIT_S)
+
+
+def nvs_gone_at_the_next_start(life: Life) -> None:
+    life.off()
+    life.write("nvs", b"\xff" * 0x4000)
+    life.boots()
+
+
+def clock_that_is_wrong(life: Life) -> None:
+    life.world.update(ntp="past")
+    life.off()
+    life.boots()
+    life.measures(HOUR, within_s=LIMIT_S)
+
+
+HARMS: tuple[Callable[[Life], None], ...] = (
+    *(server_away_for_a_day, network_away_for_hours, radio_that_lies, portal),
+    *(brownouts, nvs_gone_at_the_next_start, clock_that_is_wrong),
+)
+
+
+@pytest.fixture(scope="module")
+def foundry(tmp_path_factory: pytest.TempPathFactory) -> Foundry:
+    return Foundry(tmp_path_factory.mktemp("foundry"))
+
+
+@pytest.fixture
+def life(foundry: Foundry, tmp_path: Path) -> Iterator[Life]:
+    company = Company(tmp_path, foundry, CPYTHON)
+    company.publish("1.0.0")
+    life = Life(tmp_path, company).made()
+    yield life
+    life.off()
+    company.close()
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=lambda it: it.__name__)
+@pytest.mark.parametrize("state", STATES, ids=lambda it: it.__name__)
+def test_a_board_goes_on_by_itself(life: Life, state: Callable[[Life], None], harm: Callable[[Life], None]) -> None:
+    state(life)
+    harm(life)
+    version = life.publish("9.0.0")
+    life.says("confirm", version.id, within_s=LIMIT_S)
+    assert life.version == "9.0.0"
+    delivered = len(life.readings())
+    life.measures(2)
+    while len(life.readings()) < delivered + 2:
+        life.measures(1)
+    assert life.thing.activation_count <= 2
