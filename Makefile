@@ -71,7 +71,7 @@ memory: $(READY) ## count what a board has in its heap, stage by stage, beside t
 	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m budget
 
 wear: $(READY) ## count the erases of flash in a day of each situation of a board; some minutes
-	@$(PYTEST) tests/campaigns/wear -s
+	@WHOLE=1 $(PYTEST) tests/campaigns/wear -s
 
 power: $(READY) ## cut the power at every flash operation of a board's life, and count what each guard is worth
 	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m power $(ARGS)

@@ -18,7 +18,8 @@ _LEARN_MS = 600000  # between two looks at such a header
 def keep(clock, gateway=None):
     """Ask a time server, and say what came of it when that changes."""
     now_ms = clock.now_ms()
-    host = gateway if gateway and clock.failed & 1 else clock.ntp_host
+    asks_router = clock.failed & 1 and gateway not in (None, "0.0.0.0")  # a network needn't have one
+    host = gateway if asks_router else clock.ntp_host
     if sync(clock, host):
         clock.wait = None
         clock.failed = 0
