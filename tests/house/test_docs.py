@@ -271,6 +271,7 @@ def test_the_manifest_s_table_names_what_a_release_holds():
             "created": "2026-11-21T20:13:18Z",
             "expires": "2027-11-21T20:13:18Z",
             "key": "0" * 16,
+            "trust": ["0" * 16],
             "parts": [
                 {"name": "app", "size": 16, "sha256": "0" * 64},
                 {"name": "fs", "size": 4096, "sha256": "0" * 64},

@@ -12,6 +12,7 @@ _SYNC_MS = 86400000  # the crystal is off by a few seconds a day
 _RETRY_BASE_MS = 15000
 _RETRY_CAP_MS = 3600000
 _LEARNED_SLACK_MS = 2000  # Date headers have whole seconds: a smaller difference is no news
+_TOLD = 2  # failures that are said: of the time server, and of the router
 _LEARN_MS = 600000  # between two looks at such a header
 
 
@@ -30,7 +31,7 @@ def keep(clock, gateway=None):
         clock.wait = clock.wait or Backoff(_RETRY_BASE_MS, _RETRY_CAP_MS)
         clock.due_ms = now_ms + clock.wait.next_ms()
         text = clock.ntp_error
-    if text != clock.said:
+    if text != clock.said and clock.failed <= _TOLD:
         clock.said = text
         clock.say("clock", text)
 
@@ -87,5 +88,6 @@ def hear(clock):
         clock.learned_ms = learned_ms
     if clock.checked and clock.set_rtc and clock.failed:
         clock.set_rtc((learned_ms + now_ms) // 1000 - EPOCH_S)
+        clock.assumed = False
         if first:
             clock.say("clock", "set by the server")

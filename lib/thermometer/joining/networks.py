@@ -43,6 +43,8 @@ def _copied():
 
 
 def _copy(networks):
+    if _copied() == networks:  # the text may differ: members are in no order
+        return
     try:
         keeping.save(_COPY, json.dumps(networks).encode())
     except StateError as error:  # NVS has them, and that is where they are read

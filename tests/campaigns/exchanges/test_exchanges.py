@@ -138,14 +138,14 @@ GUARDS = {
         "cut before the request",
         "PUT version",
         "isn't at its end",
-        after="GET target-version",
+        after="GET firmware.bin",
     ),
     "a credential that was replaced is got again": Guard(
         (
             (
                 "keeper/services/gecko_dms/joining/provisioning.py",
-                "if error.status != 401:\n            raise\n        _keep(standing, credential=None",
-                "if True:\n            raise\n        _keep(standing, credential=None",
+                "if error.status != 401 or error.code != _UNKNOWN:\n            raise\n",
+                "if True:\n            raise\n",
             ),
         ),
         "done twice, first answer",

@@ -368,9 +368,11 @@ def end_of(works: Works, witness: Witness, known: Known) -> End:
     key = flash_of.key_in(records)
     records.get("cloud", {}).pop("key", None)
     records.get("dms", {}).pop("credential", None)
+    # How many updates followed each other counts a cut one; and a release that failed is remembered for its tries, also
+    # if it passed a later trial. It matters only while it is the target.
+    records.get("release", {}).pop("spent", None)
     failed = records.get("release", {}).get("failed")
-    if failed and failed["version"] != known.target:
-        # Only the last release that failed is remembered, and that matters only while it is the target.
+    if failed and (failed["version"] != known.target or failed["digest"] == records["release"].get("digest")):
         records["release"]["failed"] = None
     for name, record in records.items():
         if isinstance(record, dict):

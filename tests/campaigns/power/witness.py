@@ -97,7 +97,7 @@ class Witness:
         elif label == "vfs":
             if on_trial:
                 self._fault("the board's own file system was written by a release on trial")
-        elif label not in ("nvs", "otadata"):
+        elif label not in ("nvs", "otadata", "data"):
             self._fault(f"the partition {label or 'table'} was written")
         version = self._selection(label, data)
         if version == "?":

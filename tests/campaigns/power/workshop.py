@@ -54,8 +54,8 @@ REAL_TIME_PACE: tuple[Change, ...] = (
 )
 _BLIND: Change = (
     "thermometer/app.py",
-    "self._health.sensor_ok = self._sampler.sensor_ok or self._excused",
-    "self._health.sensor_ok = False",
+    "health.sensor_ok = self._sampler.sensor_ok or self._excused",
+    "health.sensor_ok = False",
 )
 _SHORT_TRIAL: tuple[Change, ...] = (
     ("thermometer/station/station.py", "_TRIAL_MS = 10 * 60_000", "_TRIAL_MS = 3_000"),

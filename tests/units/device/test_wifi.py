@@ -200,6 +200,7 @@ def test_wrong_key_not_found_and_silence_are_told_apart_and_keys_are_never_said(
 
 def test_the_same_trouble_is_said_once_and_its_rounds_get_rarer():
     radio = Radio()
+    radio.pulse = lambda: None
     wifi = start(radio, HOME)
     assert not wifi.ensure(600000)
     off_and_on = "wifi: the radio hears nothing: switched off and on"
