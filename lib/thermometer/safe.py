@@ -6,10 +6,13 @@ and the application has three more starts; after two such rounds the other slot 
 """
 
 from keeper.console import say
+from keeper.errors import KeeperError
+from keeper.phases import forget
 from thermometer.station import hardware
 from thermometer.station.station import Station
 
 _LASTS_MS = 30 * 60_000
+LAST_WORDS = 2  # number of the record in `data`; `thermometer.typing` knows it, too
 
 
 class SafeMode(Station):
@@ -23,6 +26,7 @@ class SafeMode(Station):
         super().settle()
         if self.lifecycle:
             self.lifecycle.trouble = "safe mode, the application keeps crashing: " + self.last_words()
+        self._keep_words()
         self._guarded(self._begin)
 
     def missing(self, answered=False):
@@ -46,6 +50,17 @@ class SafeMode(Station):
         if self.lived_ms() > _LASTS_MS:
             say("safe", "the application is tried again")
             self.reset()
+
+    def _keep_words(self):
+        """What the application died of outlives power cuts: `status` on the console has it."""
+        from keeper import keeping
+
+        try:
+            keeping.save(LAST_WORDS, self.last_words().encode())
+        except KeeperError as error:
+            say("safe", str(error))
+        finally:
+            forget("keeper.keeping")
 
     def _begin(self):
         from thermometer.measuring.outbox import Outbox

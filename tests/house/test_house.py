@@ -101,14 +101,14 @@ ENTERS = {
     "keeper.updating": {
         *{"keeper.imaging", "keeper.inflating", "keeper.nvs", "keeper.remembering", "keeper.reusing"},
     },
-    "thermometer": {"thermometer.carrying", "thermometer.measuring", "thermometer.proving"},
+    "thermometer": {"keeper.keeping", "thermometer.carrying", "thermometer.measuring", "thermometer.proving"},
     "thermometer.station": {
         *{"keeper.board", "thermometer.asking", "thermometer.joining"},
         *{"thermometer.noting", "thermometer.proving", "thermometer.settling", "thermometer.typing"},
         *{"thermometer.watching", "thermometer.wiring"},
     },
     "thermometer.settling": {"keeper.assembling", "keeper.board", "keeper.factory"},
-    "thermometer.typing": {"keeper", "keeper.settling", "thermometer.joining"},
+    "thermometer.typing": {"keeper", "keeper.keeping", "keeper.settling", "thermometer.joining"},
     "thermometer.wiring": {"keeper", "keeper.waking"},
 }
 

@@ -22,6 +22,8 @@ def test_a_release_whose_application_crashes_at_every_start_still_takes_an_updat
     life.company.publish("2.0.0")
     life.boots()
     life.says("safe", "updates are looked after")
+    life.board.type("status")
+    life.says("status", "^last_crash reset; crash: ValueError: a bug$")
     assert life.happened("reset") == 3
     life.says("slot", "2.0.0, on trial")
     life.says("confirm")

@@ -25,7 +25,7 @@ def test_an_update_that_the_power_interrupts_is_finished_after_it_is_back(life):
     for round_ in range(3):
         version = f"{round_ + 3}.0.0"
         # One cut among the blocks of the application, one among those of the files, one where slots are switched.
-        place = (0.1, 0.5, 0.89)[round_] + chance.random() * 0.1
+        place = (0.1, 0.5, 0.8)[round_] + chance.random() * 0.1
         life.off()
         life.world.cut(len(life.board.operations) + int(operations * place), KINDS[round_], SEED)
         life.publish(version, size=2 * SIZE + 16 * round_)

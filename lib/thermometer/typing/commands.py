@@ -10,6 +10,7 @@ from keeper.errors import CommandError, KeeperError, NetError
 from keeper.nvs.state import entries
 
 _NETWORKS_LIMIT = 8
+_LAST_WORDS = 2  # of `thermometer.safe`
 _KEY_LENGTHS = range(8, 64)
 _HEX_KEY = 64  # digits of the key itself, which ESP-IDF takes in place of what it is made of
 
@@ -62,6 +63,7 @@ class StationCommands:
             ("time", self._station.clock.utc()),
             ("uptime_s", self._station.lived_ms() // 1000),
             ("started", self._station.last_words()),
+            ("last_crash", _last_crash()),
             ("heap", "%d of %d" % heap),
             ("idf_memory", "%d free, largest %d, least %d" % idf if idf else None),
             ("nvs_entries", "%d of %d" % used if used else None),
@@ -180,6 +182,16 @@ def _version():
 def _expect(words, least, most):
     if not least <= len(words) <= most:
         raise CommandError("a word is missing" if len(words) < least else "too many words; help shows what it takes")
+
+
+def _last_crash():
+    """What safe mode has kept of an application that kept crashing, or None."""
+    from keeper import keeping
+
+    try:
+        return str(keeping.load(_LAST_WORDS) or b"", "utf-8") or None
+    except (KeeperError, UnicodeError):
+        return None
 
 
 def _is_hex_key(key):
