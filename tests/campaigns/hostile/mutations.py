@@ -66,8 +66,8 @@ MUTATIONS = (
     _one(
         "the slot is erased before the header is decided on",
         ADMISSION,
-        "    return policy.admit(",
-        "    slots.other.erase(0)\n    return policy.admit(",
+        "    return _policy(life).admit(",
+        "    slots.other.erase(0)\n    return _policy(life).admit(",
         "manifest/chip",
     ),
     Mutation(
@@ -110,9 +110,12 @@ MUTATIONS = (
     ),
     _one(
         "what was refused is selected",
-        "lib/keeper/lifecycle.py",
-        "            self._refused_ms = time.ticks_ms()\n            raise\n",
-        "            self._refused_ms = time.ticks_ms()\n",
+        "lib/keeper/updating/transaction.py",
+        "        installer.install(download, manifest, Layout(*running) if running else None)\n",
+        "        try:\n"
+        "            installer.install(download, manifest, Layout(*running) if running else None)\n"
+        "        except Exception:\n"
+        "            pass\n",
         "swap/fs/whole",
     ),
     _one(
