@@ -13,7 +13,7 @@ _REFUSED_MS = 6 * 3_600_000
 # Each try to install erases flash: from the sixth on, failed for whatever reason, they have pauses of their own.
 _QUICK_TRIES = 5
 _BASE_MS = 60_000
-_CAP_MS = 3_600_000
+_CAP_MS = 7_200_000
 
 
 def count_failed(life):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from lives.front import status
+from lives.front import Exchange, status
 from lives.kit import CPYTHON, Company, Foundry, Life
 
 ERASES = 100_000
@@ -51,23 +51,21 @@ def portal(life: Life) -> None:
 
 
 def cut_downloads(life: Life) -> None:
-    """A new release is published, and each download of it is cut by a server that can't go on."""
+    """A new release is published, each download is cut, and the server can't go on: it has firmware in JSON only."""
 
-    def reply(exchange):  # type: ignore[no-untyped-def]
-        head, _, body = exchange.answer_of_server().partition(b"\r\n\r\n")
-        if b" 206 " in head.split(b"\r\n")[0] and len(body) > 4096:
-            exchange.send(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
-        else:
-            exchange.send(head + b"\r\n\r\n" + body[: max(4096, len(body) // 2)])
+    def reply(exchange: Exchange) -> None:
+        answer = exchange.answer_of_server()
+        exchange.send(answer[: len(answer) // 2])
 
-    life.front.on(r"GET .*/firmware.bin", reply)
+    life.front.on(r"GET .*/firmware.bin", status(404))
+    life.front.on(r"GET .*/firmware.json", reply)
     life.publish("2.0.0")
 
 
 def bad_bodies(life: Life) -> None:
     """A good header, and a body that isn't what it says."""
 
-    def reply(exchange):  # type: ignore[no-untyped-def]
+    def reply(exchange: Exchange) -> None:
         head, _, body = exchange.answer_of_server().partition(b"\r\n\r\n")
         exchange.send(head + b"\r\n\r\n" + body[:4096] + bytes(len(body) - 4096))
 

@@ -54,6 +54,20 @@ def _registered(service, version_id="v1", firmware=FILE_1):
     return service
 
 
+def _running_v1():
+    """A service that knows what runs: v1, which is its target, too."""
+    service = _registered(Service())
+    service.current_id = "v1"
+    return service
+
+
+def _begin_trial_of_v2(device):
+    """Live until v2 is installed: the next life is its trial."""
+    device.live(1)
+    device.service.publish("v2", FILE_2)
+    assert device.live(1) == "reset"
+
+
 def _is_on(device, version_id, slot, label):
     """Everything agrees that the device runs this version."""
     assert device.label == label
@@ -71,8 +85,7 @@ def _is_on(device, version_id, slot, label):
 
 
 def test_without_a_version_id_the_server_is_asked_and_equal_ids_need_no_download():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         assert device.live(1) == "alive"
         assert device.calls() == ["activate", "target", "current", "rename"]
@@ -80,8 +93,7 @@ def test_without_a_version_id_the_server_is_asked_and_equal_ids_need_no_download
 
 
 def test_with_the_version_id_in_nvs_the_server_is_not_asked():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1)
         device.calls()
@@ -113,8 +125,7 @@ def test_where_no_version_is_known_the_target_is_downloaded_at_once():
 
 
 def test_another_target_than_the_one_in_nvs_is_downloaded():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1)
         service.publish("v2", FILE_2)
@@ -178,8 +189,7 @@ def test_without_a_target_the_device_stays_and_asks_again():
 
 
 def test_between_two_turns_nothing_is_asked_before_it_is_due():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1, 0)
         device.calls()
@@ -190,8 +200,7 @@ def test_between_two_turns_nothing_is_asked_before_it_is_due():
 
 
 def test_a_look_at_the_server_can_be_asked_for_before_it_is_due():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(0)
         assert device.lifecycle.last_sync_ms is None
@@ -283,8 +292,7 @@ def _waits(device, count):
 
 
 def test_trouble_is_met_with_longer_and_longer_waits_and_success_ends_them():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1)
         service.trouble("target", NetError("no answer"), times=14)
@@ -312,8 +320,7 @@ def test_a_server_that_asks_for_a_wait_gets_it():
 
 
 def test_a_dropped_key_is_replaced_at_once_and_once():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1)
         service.activate(service.serial)
@@ -360,8 +367,7 @@ def test_a_full_nvs_neither_stops_the_device_nor_lets_it_update():
 
 
 def test_readings_wait_for_the_activation_and_tell_of_a_dropped_key():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(0)
         assert not device.lifecycle.send("temperature", [(20.5, None)])
@@ -435,12 +441,9 @@ def test_on_trial_nothing_is_installed_though_the_target_moved_on():
 
 
 def test_a_trial_that_ends_without_proof_goes_back_and_is_not_repeated_at_once():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
-        device.live(1)
-        service.publish("v2", FILE_2)
-        assert device.live(1) == "reset"
+        _begin_trial_of_v2(device)
         device.missing = "no temperature read"
         device.live(1)
         device.missing = ""
@@ -468,12 +471,9 @@ def test_a_trial_that_ends_without_proof_goes_back_and_is_not_repeated_at_once()
 
 
 def test_a_trial_that_lacked_nothing_but_a_server_that_is_away_for_the_old_release_too_is_not_counted():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
-        device.live(1)
-        service.publish("v2", FILE_2)
-        assert device.live(1) == "reset"
+        _begin_trial_of_v2(device)
         device.missing, device.only_server = "server not reached", True
         service.trouble("target", NetError("no answer"), times=30)
         device.live(2)
@@ -487,12 +487,9 @@ def test_a_trial_that_lacked_nothing_but_a_server_that_is_away_for_the_old_relea
 
 
 def test_a_trial_that_found_no_server_where_the_old_release_finds_it_is_counted():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
-        device.live(1)
-        service.publish("v2", FILE_2)
-        assert device.live(1) == "reset"
+        _begin_trial_of_v2(device)
         device.missing, device.only_server = "server not reached", True
         device.live(1)
         device.missing = ""
@@ -606,8 +603,7 @@ def test_what_can_wait_stands_before_no_update():
 
 
 def test_a_board_in_trouble_tells_that_once():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.start()
         device.lifecycle.trouble = "safe mode: ValueError"
@@ -616,9 +612,25 @@ def test_a_board_in_trouble_tells_that_once():
         assert service.failures == [("v1", "1.0.0", "safe mode: ValueError")]
 
 
+def test_no_server_wears_out_the_flash_by_downloads_that_break_off():
+    service = _registered(Service(), "v2", FILE_2)
+    service.short_by = 3000
+    with _device(service) as device:
+        device.start()
+        tries = []
+        for _ in range(24 * 60):
+            before = len(service.opened)
+            device.turn(1, 60_000)
+            tries.append((len(service.opened) - before) // 2)
+        assert 6 <= sum(tries[:10]) <= 8
+        assert sum(tries[-300:]) >= 2, "and yet it goes on trying"
+        erased = [line for line in device.told if line.startswith("op erase")]
+        most = max(erased.count(line) for line in set(erased))
+        assert most == sum(tries) <= 24, "each try erases, as this server can't go on; a sector lasts for ten years"
+
+
 def test_no_server_wears_out_the_flash_by_updates_that_succeed():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1)
         service.versions["v2"] = (FILE_2, None)
@@ -636,8 +648,7 @@ def test_no_server_wears_out_the_flash_by_updates_that_succeed():
 
 
 def test_after_three_rollbacks_only_another_version_is_tried():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
         device.live(1)
         service.publish("v2", FILE_2)
@@ -658,12 +669,9 @@ def test_after_three_rollbacks_only_another_version_is_tried():
 
 
 def test_a_power_cut_before_the_switch_is_not_taken_for_an_earlier_rollback():
-    service = _registered(Service())
-    service.current_id = "v1"
+    service = _running_v1()
     with _device(service) as device:
-        device.live(1)
-        service.publish("v2", FILE_2)
-        device.live(1)
+        _begin_trial_of_v2(device)
         device.missing = "it never works"
         device.live(1)
         device.missing = ""
