@@ -55,7 +55,7 @@ def test_a_changed_file_runs_at_once_and_only_it_is_copied(bench, flash, lib):
 def test_boot_and_main_run_in_place_of_the_board_s_own_which_stay(bench, flash, lib):
     boot, main = (lib.parent / name for name in ("boot.py", "main.py"))
     change(boot, "import hashlib\n", "import hashlib\n\nprint('tk: boot: my own boot')\n")
-    change(main, "gc.threshold(1024)\n", "gc.threshold(1024)\nprint('tk: main: my own main')\n")
+    change(main, "gc.threshold(1024)\n", "gc.threshold(1024)\n    print('tk: main: my own main')\n")
     seen = len(bench.events)
     said = tool("deploy", "--port", bench.port.path, "--lib", lib)
     assert "my own boot" not in said and "runs the deployed copy of boot.py, main.py" in said

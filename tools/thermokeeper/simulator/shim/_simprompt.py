@@ -5,11 +5,26 @@ soft reset at the raw prompt leads back to it without main.py: that is how mprem
 """
 
 import os
+import sys
 
 import _sim
 import _simboot
+import micropython
 
 import __main__
+
+
+class _Keys:
+    """`micropython`, whose kbd_intr leaves a key to the terminal: the Unix port would end at a Ctrl-C it doesn't take."""
+
+    def __getattr__(self, name):
+        return getattr(micropython, name)
+
+    def kbd_intr(self, character):
+        os.system("stty isig" if character == 3 else "stty -isig")
+
+
+sys.modules["micropython"] = _Keys()
 
 _board = _sim.board()
 _end = _board.end

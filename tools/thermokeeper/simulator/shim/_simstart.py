@@ -9,6 +9,7 @@ import sys
 
 import _sim
 import _simtime
+import micropython
 import vfs
 from _simboot import boot
 from _simmemory import AT_PROMPT
@@ -59,7 +60,8 @@ board.memory.start(heap_on_a_chip, gc.collect, _simsocket.watch)
 
 
 def run(name, main):
-    """Run a file of the vfs partition; False if it ended with an exception."""
+    """Run a file of the vfs partition; False if it ended with an exception. Each has Ctrl-C anew (shared/runtime/pyexec.c)."""
+    micropython.kbd_intr(3)
     try:
         execfile(name, main)  # noqa: F821
     except SystemExit:
