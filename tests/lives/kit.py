@@ -325,6 +325,16 @@ class Life:
 
         self._follow(wanted, f"measures {count} times", within_s)
 
+    def passes(self, duration_s: float, within_s: float = LIMIT_S) -> None:
+        """Follow the board for so long of its own time, from its next event on."""
+        begun_s: list[float] = []
+
+        def wanted(event: Event) -> bool:
+            begun_s[:] = begun_s or [event.at_s]
+            return event.at_s >= begun_s[0] + duration_s
+
+        self._follow(wanted, f"lives {duration_s} s on", within_s)
+
     def said(self, topic: str) -> list[str]:
         """Everything that it has said of a topic so far."""
         found = [_LINE.fullmatch(event.text) for event in list(self.events) if event.kind == "console"]

@@ -359,7 +359,7 @@ def test_a_power_cut_anywhere_in_the_provisioning_costs_no_second_use_of_the_tok
     uncut = provisioned(0)
     operations = len(uncut.board.operations)
     written = {operation.partition for operation in uncut.board.operations}
-    assert operations >= 8 and written == {"nvs", "data"}  # data: the second copy of the networks
+    assert operations >= 8 and written == {"nvs"}
     cuts = [(operation, moment, operation) for operation in range(operations) for moment in MOMENTS]
     for number, cut in enumerate(cuts, 1):
         life = provisioned(number, *cut)

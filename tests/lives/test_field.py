@@ -8,7 +8,7 @@ import re
 import pytest
 
 from lives.front import status
-from lives.kit import CPYTHON, FOR_HOURS, Life
+from lives.kit import CPYTHON, FOR_HOURS, MICROPYTHON, Life
 
 HOUR = 120  # readings of a product that is sold
 DAY = 24 * HOUR
@@ -190,6 +190,7 @@ def test_a_maintenance_page_in_place_of_the_firmware_is_no_fault_of_the_release(
     life.says("slot", "2.0.0, on trial")
 
 
+@pytest.mark.parametrize("runtime", [MICROPYTHON], ids=["micropython"], indirect=True)  # sources leave no room
 @pytest.mark.parametrize("kind", ["weak", "none", "last modified"])
 def test_a_download_is_resumed_whatever_the_server_says_of_its_identity(company, new_life, kind):
     def reply(exchange):

@@ -149,7 +149,7 @@ def _flash(folder: Path, release: builder.ReleaseFile, image: bytes) -> bytes:
         read_firmware(firmware),
         release,
         factory_record.pack(SERIAL, PRODUCT, "http://127.0.0.1", plain_http=True),
-        nvs.pack([nvs.parse_network("workshop:thermometer")], TABLE["nvs"].size),
+        [nvs.parse_network("workshop:thermometer")],
         image_builder.read_vfs_files(PROJECT),
         "4MiB",
         PRODUCT,

@@ -1,4 +1,4 @@
-# RTC memory, where starts are counted, and NVS outlive a reset; the program starts by itself, and says which release it runs.
+# RTC memory, where starts are counted, and NVS outlive a reset; the program starts by itself, with its release.
 
 #: run
 import machine

@@ -160,7 +160,7 @@ class Workbench:
             self._shop.firmware,
             self._running,
             factory_record.pack(SERIAL, PRODUCT, self._url, plain_http=True),
-            nvs.pack([nvs.parse_network(":".join(NETWORK))], self._table["nvs"].size),
+            [nvs.parse_network(":".join(NETWORK))],
             vfs_files,
             _FLASH_SIZE,
             PRODUCT,

@@ -11,7 +11,6 @@ from typing import Any
 
 from thermokeeper.files import PROJECT, write_bytes
 from thermokeeper.formats import factory_record, nvs
-from thermokeeper.formats.partitions import table_for
 from thermokeeper.image import builder as image_builder
 from thermokeeper.release import authority, keys, trust
 from thermokeeper.release import builder as release_builder
@@ -108,12 +107,11 @@ class Workshop:
         members: dict[str, Any] = {"plain_http": True, **record}
         if ca:
             members["ca"] = authority.for_record(ca)
-        table = table_for("4MiB")
         pieces = image_builder.pieces(
             self.firmware,
             release_builder.read_release(release),
             factory_record.pack(serial, PRODUCT, server, **members),
-            nvs.pack([nvs.parse_network(wifi)], table["nvs"].size),
+            [nvs.parse_network(wifi)],
             image_builder.read_vfs_files(PROJECT),
             "4MiB",
             PRODUCT,

@@ -55,12 +55,12 @@ class Stock:
         self.plan = plan
         self.chip = firmware.chip
         self.record_offset = table["factory"].offset
-        self._nvs_size, self._data_size = table["nvs"].size, table["data"].size
+        self._table = table
         self._pieces = builder.pieces(
             firmware,
             read_release(folder / _RELEASE),
             b"",
-            b"",
+            [],
             builder.read_vfs_files(folder),
             plan.flash_size,
             plan.product,
@@ -78,6 +78,5 @@ class Stock:
     def pieces(self, unit: Seed) -> list[Piece]:
         """All that is written to its board."""
         networks = [nvs.parse_network(unit.wifi)] if unit.wifi else []
-        own = {"factory": self.record(unit), "nvs": nvs.pack(networks, self._nvs_size)}
-        own["data"] = nvs.pack_copy(networks, self._data_size)
+        own = {"factory": self.record(unit), **nvs.kept(networks, self._table)}
         return [dataclasses.replace(piece, data=own.get(piece.name, piece.data)) for piece in self._pieces]

@@ -9,6 +9,7 @@ from esp_idf_nvs_partition_gen import nvs_partition_gen as generator
 
 from keeper.keeping import records
 from thermokeeper.errors import ToolError
+from thermokeeper.formats.partitions import Table
 
 MAX_NETWORKS = 8
 _PAGE_SIZE = 4096
@@ -25,14 +26,13 @@ def parse_network(text: str) -> dict[str, str]:
     return {"ssid": ssid, "key": key}
 
 
-def pack_copy(networks: list[dict[str, str]], size: int) -> bytes:
-    """The partition `data` with the second copy of the networks, as `thermometer.joining.networks` keeps it.
+def kept(networks: list[dict[str, str]], table: Table) -> dict[str, bytes]:
+    """The partitions `nvs` and `data`, which hold the networks as `thermometer.joining.networks` keeps them.
 
-    So a board whose NVS is lost before its first start has it, too.
+    The second copy is in `data` from the first day: a board whose NVS is lost before its first start has it, too.
     """
-    if not networks:
-        return b"\xff" * size
-    return bytes(records.packed(json.dumps(networks).encode())).ljust(size, b"\xff")
+    copy = bytes(records.packed(json.dumps(networks).encode())) if networks else b""
+    return {"nvs": pack(networks, table["nvs"].size), "data": copy.ljust(table["data"].size, b"\xff")}
 
 
 def pack(networks: list[dict[str, str]], size: int) -> bytes:

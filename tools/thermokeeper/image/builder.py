@@ -15,6 +15,7 @@ from keeper import release as release_format
 from keeper.errors import ReleaseError
 from thermokeeper.errors import ToolError
 from thermokeeper.files import read_bytes
+from thermokeeper.formats import nvs
 from thermokeeper.formats.partitions import FLASH_SIZES, TABLE_OFFSET, table_for
 from thermokeeper.release.boardfiles import bare
 from thermokeeper.release.builder import ReleaseFile
@@ -37,13 +38,15 @@ def pieces(
     firmware: Firmware,
     release: ReleaseFile,
     record: bytes,
-    nvs: bytes,
+    networks: list[dict[str, str]],
     vfs_files: dict[str, bytes],
     flash_size: str,
     product: str,
-    data: bytes = b"",
 ) -> list[Piece]:
-    """All that has to be written, in the order of the offsets; what is between is left erased."""
+    """All that has to be written, in the order of the offsets; what is between is left erased.
+
+    networks: of Wi-Fi, as `nvs.parse_network` gives them.
+    """
     if firmware.bootloader is None:
         raise ToolError(
             f"{firmware.path} is an application without a bootloader; give the whole firmware file of MicroPython "
@@ -71,11 +74,10 @@ def pieces(
     if bootloader.offset + len(bootloader.data) > TABLE_OFFSET:
         raise ToolError(f"{firmware.path}: its bootloader is too large")
     content = {
-        "nvs": nvs,
         "factory": record,
         "ota_0": release.slot(),
         "vfs": pack(vfs_files, table["vfs"].size),
-        "data": data or b"\xff" * table["data"].size,
+        **nvs.kept(networks, table),
     }
     result = [bootloader, Piece("partition-table", TABLE_OFFSET, table.pack())]
     for part in table.partitions.values():

@@ -12,7 +12,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.files import PROJECT, read_bytes, write_bytes
 from thermokeeper.formats import factory_record, nvs
 from thermokeeper.formats import members as record_members
-from thermokeeper.formats.partitions import FLASH_SIZES, table_for
+from thermokeeper.formats.partitions import FLASH_SIZES
 from thermokeeper.groups import Group
 from thermokeeper.image import builder
 from thermokeeper.image.describe import describe
@@ -106,16 +106,14 @@ def build(
     if interpreter.bootloader and not any_bootloader and (warning := builder.check_rollback(interpreter)):
         click.echo(f"warning: {warning}", err=True)
     networks = [nvs.parse_network(text) for text in wifi]
-    table = table_for(flash_size)
     pieces = builder.pieces(
         interpreter,
         release,
         factory_record.pack(serial, product, server, service, **extra),
-        nvs.pack(networks, table["nvs"].size),
+        networks,
         builder.read_vfs_files(vfs),
         flash_size,
         product,
-        nvs.pack_copy(networks, table["data"].size),
     )
     write_bytes(out, builder.assemble(pieces, flash_size))
     click.echo(f"{out}: {flash_size} flash of {serial}, {product} {release.manifest.version} in slot 0")

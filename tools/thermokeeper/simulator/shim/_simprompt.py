@@ -15,7 +15,7 @@ import __main__
 
 
 class _Keys:
-    """`micropython`, whose kbd_intr leaves a key to the terminal: the Unix port would end at a Ctrl-C it doesn't take."""
+    """`micropython`; its kbd_intr leaves it to the terminal: the Unix port would end at a Ctrl-C that isn't taken."""
 
     def __getattr__(self, name):
         return getattr(micropython, name)

@@ -60,8 +60,8 @@ board.memory.start(heap_on_a_chip, gc.collect, _simsocket.watch)
 
 
 def run(name, main):
-    """Run a file of the vfs partition; False if it ended with an exception. Each has Ctrl-C anew (shared/runtime/pyexec.c)."""
-    micropython.kbd_intr(3)
+    """Run a file of the vfs partition; False if it ended with an exception."""
+    micropython.kbd_intr(3)  # as before each file on a board (shared/runtime/pyexec.c)
     try:
         execfile(name, main)  # noqa: F821
     except SystemExit:
