@@ -16,7 +16,7 @@ from power.life import LOST, MOMENTS, Cut, Story
 from power.workshop import Change
 
 _SLOTS = ("ota_0", "ota_1")
-_TRIAL: Change = ("keeper/changing/target.py", "        if missing:\n", "        if False:\n")
+_TRIAL: Change = ("keeper/lifecycle.py", "        if missing:\n", "        if False:\n")
 _NO_BOOT_CHECK: Change = (
     "keeper/booting/otadata.py",
     "if slots.selected().info() != slots.running.partition.info():",
@@ -83,8 +83,8 @@ _KEEPS_VERDICT: Change = ("keeper/updating/transaction.py", "    slots.forget_ve
 _EXPECTS_LATE: tuple[Change, ...] = (
     (
         "keeper/updating/transaction.py",
-        "    Ledger(Store(), *life.running).expect(target.id, manifest)\n    slots.select()\n",
-        "    slots.select()\n    Ledger(Store(), *life.running).expect(target.id, manifest)\n",
+        "    Ledger(Store(), *life.running).expect(target.id, manifest, life.up_ms())\n    slots.select()\n",
+        "    slots.select()\n    Ledger(Store(), *life.running).expect(target.id, manifest, life.up_ms())\n",
     ),
 )
 _NO_SETTLING: Change = (
