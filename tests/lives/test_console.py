@@ -131,6 +131,7 @@ def test_a_token_that_is_typed_brings_a_board_into_a_dms(life, company):
 
 def test_networks_are_listed_stored_and_forgotten(life):
     life.write("nvs", b"\xff" * 0x4000)
+    life.write("data", b"\xff" * 0x2000)  # their second copy
     life.world.update(networks=[{"ssid": "lab 2", "key": 'say "hi" \\o/'}, {"ssid": "cafe", "key": None, "up": False}])
     life.boots()
     life.says("wifi", "no usable network is stored")
