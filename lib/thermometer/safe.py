@@ -24,6 +24,7 @@ class SafeMode(Station):
 
     def settle(self):
         super().settle()
+        self.board.note(self.last_words().partition("; ")[2])  # should the other slot get a trial, it is the reason
         if self.lifecycle:
             self.lifecycle.trouble = "safe mode, the application keeps crashing: " + self.last_words()
         self._keep_words()

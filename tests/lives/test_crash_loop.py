@@ -44,9 +44,11 @@ def test_a_release_that_crashes_in_safe_mode_too_gives_way_to_the_other_slot(lif
     life.boots()
     life.says("slot", "1.0.0, on trial")
     assert any("gets a trial" in event.text for event in life.events)
-    life.says("rollback", "2.0.0 didn't prove itself")
+    life.says("rollback", "2.0.0 didn't prove itself: reset; crash: ValueError: a bug that shows late")
     life.says("trial", "passed")
+    life.says("confirm", life.company.versions["1.0.0"].id)
     life.says("version", "not tried again now")
+    assert life.version == "1.0.0", "the server knows what runs"
     life.measures(2)
     life.publish("3.0.0")
     life.says("slot", "3.0.0, on trial")

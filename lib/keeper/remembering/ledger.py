@@ -6,7 +6,8 @@ running slot's header says which release that is. It asks no server and touches 
 Fields: `id`, `digest`, `version` of the release confirmed last, and the `thing` that it was confirmed for; `next` {id,
 digest, version} from before a slot is selected until its release is confirmed on the server; `failed` likewise, with
 `tries`: a release that was rolled back, or left because it kept crashing, and `why`, as far as the board can tell,
-until the server was told; its tries count on if it passes a later trial. `spent`: updates one after the other.
+until the server was told; its tries count on if it passes a later trial. `other`: the one confirmed before, which
+the server is told of again if it is left for that one. `spent`: updates one after the other.
 """
 
 from keeper.talking.address import is_plain, printable
@@ -15,7 +16,7 @@ _TEXT_LIMIT = 64
 _WHY_LIMIT = 200
 _TRIES_LIMIT = 100
 _MORE_LIMIT = 200
-_FIELDS = ("id", "digest", "version", "thing", "next", "failed", "spent")
+_FIELDS = ("id", "digest", "version", "thing", "next", "failed", "other", "spent")
 
 # After the first and the second rollback of a release it is tried again when the board has been up for so long;
 # after the third only another release is.
@@ -44,7 +45,7 @@ class Ledger:
     def speak_of(self, thing):
         """From now on as this thing: what another thing was told isn't known of this one."""
         if self._record.get("thing", thing) != thing:
-            self._record["id"] = None
+            self._record["id"] = self._record["other"] = None
         self._thing = thing
 
     def known_id(self):
@@ -95,6 +96,9 @@ class Ledger:
             # Nobody ordered this trial: main.py left the confirmed release, which kept crashing.
             left = {"id": record["id"], "digest": record["digest"], "version": record.get("version")}
             record["id"] = None
+            found = record.get("other")
+            if found and self.runs(found["digest"]):  # the server believes that the other one runs
+                record["next"] = {"id": found["id"], "digest": self._digest, "version": self._version}
         if left:
             before = record.get("failed")
             left["tries"] = before["tries"] + 1 if before and before["digest"] == left["digest"] else 1
@@ -121,6 +125,8 @@ class Ledger:
 
     def confirmed(self, version_id):
         """Remember that the server knows the running release by this id."""
+        if self._record.get("id") and self._record.get("digest") not in (None, self._digest):
+            self._record["other"] = {"id": self._record["id"], "digest": self._record["digest"]}
         self._record["id"] = version_id
         self._record["digest"] = self._digest
         self._record["version"] = self._version
@@ -169,7 +175,7 @@ def _sound(found):
     spent = found.get("spent")
     if type(spent) is int and 0 < spent <= _SPENT_LIMIT:
         record["spent"] = spent
-    for name in _FIELDS[4:6]:
+    for name in _FIELDS[4:7]:
         entry = found.get(name)
         if isinstance(entry, dict) and _is_text(entry.get("id")) and _is_text(entry.get("digest")):
             version = printable(str(entry.get("version")), _TEXT_LIMIT)

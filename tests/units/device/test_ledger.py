@@ -21,7 +21,7 @@ class Running:
         self.version = letter.upper() + ".0"
 
 
-A, B = Running("a"), Running("b")
+A, B, C = Running("a"), Running("b"), Running("c")
 
 
 def _ledger(running):
@@ -179,6 +179,30 @@ def _left():
     _ledger(B).confirmed("idb")
     assert _ledger(A).settle(False, "crash", on_trial=True)
     _ledger(A).confirmed("ida")
+
+
+def test_the_server_is_told_again_of_the_release_before_one_that_was_left():
+    with board():
+        _ledger(A).confirmed("ida")
+        _ledger(B).confirmed("idb")
+        assert _ledger(A).settle(False, "crash", on_trial=True) == "B.0"
+        assert _ledger(A).awaited_id() == "ida" and _ledger(A).known_id() is None
+        assert _ledger(A).settle(False, "reset", on_trial=True) is None, "it is still awaited"
+        _ledger(A).confirmed("ida")
+        assert _ledger(A).known_id() == "ida" and _ledger(A).awaited_id() is None
+    with board():  # what lies in the other slot is another release than the one before
+        _ledger(A).confirmed("ida")
+        _ledger(B).confirmed("idb")
+        assert _ledger(C).settle(False, "crash", on_trial=True) == "B.0"
+        assert _ledger(C).awaited_id() is None
+    with board():  # and of another thing nothing is told
+        _ledger(A).confirmed("ida")
+        _ledger(B).confirmed("idb")
+        of_another = _ledger(B)
+        of_another.speak_of("t2")
+        of_another.confirmed("idb")
+        _ledger(A).settle(False, "crash", on_trial=True)
+        assert _ledger(A).awaited_id() is None
 
 
 def test_what_the_server_says_of_a_release_that_was_left_is_not_believed_of_the_one_that_runs():
