@@ -1,20 +1,30 @@
 """What outlives a restart, and which databases are taken."""
 
+import contextlib
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server import settings
 from thermokeeper.server.local import LocalServer, listen
-from thermokeeper.server.storage import database
+from thermokeeper.server.secrets import hashed
+from thermokeeper.server.storage import database, migrations
 from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.models import Base
+
+THING, KEY, TEMPLATE, VERSION, PRODUCT, ROW = ("0" * 32, *(digit * 32 for digit in "abcde"))
 
 
 def test_a_restart_on_the_same_folder_and_port_keeps_everything(tmp_path, make_shop):
@@ -100,76 +110,114 @@ def test_a_second_writer_waits_for_the_first(tmp_path):
     assert order == ["first", "second"]
 
 
-def _set_schema(folder, version: int) -> None:
+# -- schemas of other days ---------------------------------------------------------------------------------------------
+
+
+def _of_schema(folder, number: int) -> Path:
+    """A database as a Thermokeeper of schema 1, 2 or 3 left it, with an activated device in it."""
+    path = folder / database.DATABASE_FILE
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, f"{number:04}")
+        connection.execute(text("DROP TABLE alembic_version"))
+        connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO schema_version VALUES (:number)"), {"number": number})
+        at = "2026-11-21 20:13:18.000000"
+        proof = ", proof_required" if number > 2 else ""
+        for line in (
+            f"INSERT INTO templates VALUES ('{TEMPLATE}', 'Thermometers', '', '{at}', NULL)",
+            "INSERT INTO versions (id, template_id, name, description, prototype, update_by_thing, update_automatic, "
+            f"created_at) VALUES ('{VERSION}', '{TEMPLATE}', '1', '', 0, 1, 0, '{at}')",
+            "INSERT INTO products (id, code, name, default_template_id, things_named, created_at" + proof + ") "
+            f"VALUES ('{PRODUCT}', 'thermometer', 'Thermometer', '{TEMPLATE}', 1, '{at}'"
+            + (", 0" if proof else "")
+            + ")",
+            "INSERT INTO serials (id, number, product_id, blocked, created_at) "
+            f"VALUES ('{ROW}', 'OLD1', '{PRODUCT}', 0, '{at}')",
+            "INSERT INTO things (id, serial_id, name, key_hash, current_version_id, created_at, activation_count) "
+            f"VALUES ('{THING}', '{ROW}', 'Thermometer 1', '{hashed(KEY)}', '{VERSION}', '{at}', 1)",
+            "INSERT INTO datapoints (thing_id, event, value, at, arrived_at) "
+            f"VALUES ('{THING}', 'temperature', 21.5, '{at}', '{at}')",
+        ):
+            connection.execute(text(line))
+    engine.dispose()
+    return path
+
+
+def _set_revision(folder, revision: str) -> None:
     Database(None, folder).close()
-    connection = sqlite3.connect(folder / database.DATABASE_FILE)
-    connection.execute("UPDATE schema_version SET version = ?", (version,))
-    connection.commit()
-    connection.close()
-
-
-def _without_proofs(folder) -> None:
-    """As it was before schema 3."""
-    connection = sqlite3.connect(folder / database.DATABASE_FILE)
-    connection.execute("ALTER TABLE products DROP COLUMN proof_required")
-    connection.execute("ALTER TABLE serials DROP COLUMN proof_key")
-    connection.commit()
-    connection.close()
+    with contextlib.closing(sqlite3.connect(folder / database.DATABASE_FILE)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
 
 
 def test_a_newer_database_is_refused(tmp_path):
-    _set_schema(tmp_path, 99)
-    with pytest.raises(ToolError, match="schema 99, newer than this Thermokeeper knows"):
+    _set_revision(tmp_path, "9999")
+    with pytest.raises(ToolError, match="schema 9999, newer than this Thermokeeper knows"):
         LocalServer(tmp_path).start()
 
 
-def test_an_older_database_is_refused_when_there_is_no_way_up(tmp_path):
-    _set_schema(tmp_path, 0)
-    with pytest.raises(ToolError, match="schema 0, too old"):
+def test_a_schema_that_never_was_is_refused(tmp_path):
+    _of_schema(tmp_path, 3)
+    with contextlib.closing(sqlite3.connect(tmp_path / database.DATABASE_FILE)) as connection, connection:
+        connection.execute("UPDATE schema_version SET version = 0")
+    with pytest.raises(ToolError, match="schema 0, which no Thermokeeper has made"):
         Database(None, tmp_path)
 
 
-def test_an_older_database_is_migrated_step_by_step_and_all_or_nothing(tmp_path, monkeypatch):
-    _set_schema(tmp_path, -1)
-    _without_proofs(tmp_path)
-    add = text("ALTER TABLE owners ADD COLUMN email VARCHAR")
-    monkeypatch.setitem(database.MIGRATIONS, -1, lambda connection: connection.execute(add))
-    with pytest.raises(ToolError, match="schema 0, too old"):
-        Database(None, tmp_path)
-    monkeypatch.setitem(
-        database.MIGRATIONS, 0, lambda connection: connection.execute(text("UPDATE owners SET email = ''"))
-    )
-    opened = Database(None, tmp_path)
-    with opened.reading() as session:
-        assert session.scalar(text("SELECT version FROM schema_version")) == database.SCHEMA_VERSION
-        session.execute(text("SELECT email FROM owners"))
-    opened.close()
-
-
-def test_a_database_of_schema_1_is_migrated_in_place_and_keeps_everything(tmp_path, make_shop):
-    with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url) as http:
-        shop = make_shop(server, http)
-        shop.version("1", publish=True)
-        device = shop.device()
-        before = shop.vendor.thing(device.thing)
-        shop.vendor.close()
-    connection = sqlite3.connect(tmp_path / database.DATABASE_FILE)
-    for table in ("audit", "product_access", "dms_token_uses", "dms_devices", "dms_tokens"):
-        connection.execute(f"DROP TABLE {table}")
-    connection.execute("UPDATE schema_version SET version = 1")
-    connection.commit()
-    connection.close()
-    _without_proofs(tmp_path)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_database_of_each_former_schema_is_migrated_in_place_and_keeps_everything(tmp_path, make_shop, number):
+    path = _of_schema(tmp_path, number)
     for _ in range(2):
         with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url) as http:
-            device.http = shop.http = http
-            shop.vendor, shop.server = type(shop.vendor)(server.url, server.vendor_token), server
-            assert shop.vendor.thing(device.thing).id == before.id
-            assert device.call("GET", "/version.json").status_code == 204
-            assert shop.active_board().uuid
-            assert shop.vendor.serial(device.number).proof_key_id is None
-            assert not shop.vendor.products()[0].proof_required
+            shop = make_shop(server, http)
+            thing = shop.vendor.thing("OLD1")
+            assert (thing.id, thing.name, thing.activation_count) == (THING, "Thermometer 1", 1)
+            assert [point.value for point in shop.vendor.datapoints(THING)] == [21.5]
+            called = http.get(f"/v1/things/{THING}/version.json", headers={"X-ApiKey": KEY})
+            assert called.json()["id"] == VERSION
+            assert shop.active_board().uuid and not shop.vendor.products()[-1].proof_required
             shop.vendor.close()
+    copies = list(tmp_path.glob("*before-migration*"))
+    assert [copy.name for copy in copies] == [f"{path.name}.before-migration-{number:04}"]
+    assert copies[0].stat().st_mode & 0o777 == 0o600
+    with contextlib.closing(sqlite3.connect(copies[0])) as connection:
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(number,)]
+        assert connection.execute("SELECT count(*) FROM datapoints").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_migrated_is_what_a_new_database_has(tmp_path, number):
+    _of_schema(tmp_path, number)
+    opened = Database(None, tmp_path)
+    with opened.engine.connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    opened.close()
+    # SQLite can't be given a foreign key later, and a new file hasn't that one either
+    assert [change for change in found if change[0] != "add_fk"] == []
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path):
+    path = _of_schema(tmp_path, 1)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE INDEX ix_things_name ON owners (name)")  # in the way of the last step
+    with pytest.raises(ToolError, match="can't be opened: index ix_things_name already exists") as refused:
+        Database(None, tmp_path)
+    assert "\n" not in str(refused.value)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert "dms_devices" not in tables and "alembic_version" not in tables and "schema_version" in tables
+
+
+def test_without_a_copy_there_is_no_migration(tmp_path):
+    path = _of_schema(tmp_path, 3)
+    (tmp_path / f"{path.name}.before-migration-0003.part").mkdir()
+    with pytest.raises(ToolError, match="no copy of it can be kept"):
+        Database(None, tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(3,)]
 
 
 def test_another_programs_database_is_refused(tmp_path):

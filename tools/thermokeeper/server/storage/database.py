@@ -4,36 +4,26 @@ SQLite runs in WAL mode and takes its write lock with the first statement of a w
 instead of one of them failing in the middle.
 """
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, make_url, select, update
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from thermokeeper.errors import ToolError
-from thermokeeper.server.storage import dms_models
-from thermokeeper.server.storage.models import Base, SchemaVersion
+from thermokeeper.server.storage import dms_models as _dms_models  # noqa: F401  # its tables are the schema's, too
+from thermokeeper.server.storage import migrations
+from thermokeeper.server.storage.models import Base
 
-SCHEMA_VERSION = 3
-
-
-def _add_dms_tables(connection: Connection) -> None:
-    Base.metadata.create_all(connection, tables=dms_models.TABLES)
-
-
-def _add_proofs(connection: Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE products ADD COLUMN proof_required BOOLEAN NOT NULL DEFAULT FALSE")
-    connection.exec_driver_sql("ALTER TABLE serials ADD COLUMN proof_key VARCHAR(64)")
-
-
-# version -> what makes the next one of it; each gets a connection in a transaction
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _add_dms_tables, 2: _add_proofs}
+log = logging.getLogger("thermokeeper.server")
 
 DATABASE_FILE = "thermokeeper.db"
 _BUSY_TIMEOUT_MS = 10_000
+_SCHEMA_LOCK = 0x746B
 _MAX_CONNECTIONS = 40  # as many as there are worker threads: none waits for another's connection
 
 
@@ -45,7 +35,7 @@ class Database:
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         try:
-            _prepare_schema(self.engine.execution_options(writes=True))
+            _prepare_schema(self.engine.execution_options(writes=True), _file(self.engine))
         except SQLAlchemyError as error:
             self.engine.dispose()
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
@@ -97,6 +87,11 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
+def _file(engine: Engine) -> Path | None:
+    name = engine.url.database if engine.dialect.name == "sqlite" else None
+    return Path(name) if name else None
+
+
 def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own: see _begin_sqlite
     cursor = connection.cursor()
@@ -110,26 +105,22 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
 
-def _prepare_schema(engine: Engine) -> None:
-    """Make the tables in an empty database; bring an older schema up to date; refuse any other."""
+def _prepare_schema(engine: Engine, file: Path | None) -> None:
+    """Make the tables in an empty database; bring an older schema up to date; refuse any other.
+
+    file: of an SQLite database, which is copied before it is migrated.
+    """
     with engine.begin() as connection:
-        tables = set(inspect(connection).get_table_names())
-        if not tables:
+        if connection.dialect.name == "postgresql":  # two servers may start at once
+            connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        revision = migrations.found(connection)
+        if revision is None:
             Base.metadata.create_all(connection)
-            connection.execute(insert(SchemaVersion).values(version=SCHEMA_VERSION))
-            return
-        found = connection.scalar(select(SchemaVersion.version)) if "schema_version" in tables else None
-        if found is None:
-            raise ToolError("the database belongs to another program: give an empty one")
-        if found > SCHEMA_VERSION:
-            raise ToolError(
-                f"the database has schema {found}, newer than this Thermokeeper knows ({SCHEMA_VERSION}): upgrade it"
-            )
-        for version in range(found, SCHEMA_VERSION):
-            if version not in MIGRATIONS:
-                raise ToolError(
-                    f"the database has schema {version}, too old: open it with an earlier Thermokeeper first"
+            migrations.mark(connection, migrations.HEAD)
+        elif revision != migrations.HEAD:
+            if file is not None:
+                copy = migrations.copy_of(file, revision)
+                log.warning(
+                    "the database is migrated from schema %s to %s; as it was: %s", revision, migrations.HEAD, copy
                 )
-            MIGRATIONS[version](connection)
-        if found < SCHEMA_VERSION:
-            connection.execute(update(SchemaVersion).values(version=SCHEMA_VERSION))
+            migrations.upgrade(connection, revision)

@@ -88,8 +88,3 @@ class AuditLine(Base):
     what: Mapped[str]
     subject: Mapped[str]
     detail: Mapped[str] = mapped_column(Text, default="")
-
-
-# what schema 2 has and schema 1 hadn't
-_NEW = (ProvisioningToken, DmsDevice, TokenUse, ProductAccess, AuditLine)
-TABLES = [Base.metadata.tables[model.__tablename__] for model in _NEW]

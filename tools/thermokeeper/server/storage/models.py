@@ -53,12 +53,6 @@ def _id() -> Mapped[str]:
     return mapped_column(String(32), primary_key=True, default=new_id)
 
 
-class SchemaVersion(Base):
-    __tablename__ = "schema_version"
-
-    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-
-
 class Template(Base):
     """What devices of one kind run; `target` is the version published for the field."""
 
@@ -116,12 +110,13 @@ class Serial(Base):
     """A serial number; `template` and `target` are None where the product's and the template's hold."""
 
     __tablename__ = "serials"
+    __table_args__ = (Index(None, "product_id", "number"),)
 
     id: Mapped[str] = _id()
     number: Mapped[str] = mapped_column(unique=True)
-    product_id: Mapped[str] = mapped_column(ForeignKey("products.id"), index=True)
-    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))
-    target_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))
+    product_id: Mapped[str] = mapped_column(ForeignKey("products.id"))
+    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"), index=True)
+    target_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
     blocked: Mapped[bool] = mapped_column(default=False)
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))
@@ -150,9 +145,9 @@ class Thing(Base):
     id: Mapped[str] = _id()
     serial_id: Mapped[str] = mapped_column(ForeignKey("serials.id"), unique=True)
     owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"), index=True)
-    name: Mapped[str]
+    name: Mapped[str] = mapped_column(index=True)  # to find one that isn't taken
     key_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
-    current_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"))
+    current_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
     version_confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_seen_at: Mapped[datetime | None]

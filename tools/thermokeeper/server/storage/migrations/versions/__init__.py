@@ -1,0 +1,1 @@
+"""One file for each schema there was; see the package above."""
