@@ -157,6 +157,22 @@ def test_a_method_that_a_path_does_not_take(http, refused, method, path, allowed
     assert allowed in response.headers["allow"]
 
 
+def test_allow_names_each_method_of_a_path(http):
+    for path, methods in (
+        (f"/v1/things/{NOBODY}/version.json", "GET, PUT"),  # of two routes
+        (f"/v1/versions/{NOBODY}/firmware.bin", "GET, HEAD"),
+        ("/healthz", "GET, HEAD"),
+    ):
+        assert http.request("PATCH", path).headers["allow"] == methods
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs"])
+def test_head_is_get_without_a_body(http, path):
+    head, get = http.head(path), http.get(path)
+    assert (head.status_code, head.content) == (200, b"") and get.content
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
 def test_a_failure_of_the_server_is_500_in_the_same_form(shop, refused):
     device, version = shop.device(), shop.version("1")
     (file,) = shop.server.settings.data_dir.glob(f"firmware/{version.id}.bin")

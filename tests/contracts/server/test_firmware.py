@@ -16,6 +16,7 @@ import pytest
 from thermokeeper.server.http.streaming import Base64JsonResponse
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.settings import Limits, Settings
+from thermokeeper.server.storage.firmware import FirmwareStore
 
 FIRMWARE = random.Random(1).randbytes(200_001)
 ETAG = f'"{hashlib.sha256(FIRMWARE).hexdigest()}"'
@@ -172,6 +173,18 @@ def test_a_firmware_never_changes_but_may_be_sent_again(shop, refused):
 
 def _leftovers(shop) -> list[str]:
     return [path.name for path in (shop.server.settings.data_dir / "firmware").glob("*.part")]
+
+
+def test_a_version_that_is_deleted_while_it_is_asked_for_is_not_found(shop, refused, monkeypatch):
+    version, device = shop.version("1"), shop.device()
+    whole = FirmwareStore.open
+
+    def deleted_just_now(store, version_id, size):
+        shop.vendor.delete_version(version_id)
+        return whole(store, version_id, size)
+
+    monkeypatch.setattr(FirmwareStore, "open", deleted_just_now)
+    refused(device.call("GET", f"/v1/versions/{version.id}/firmware.bin"), 404, "not_found")
 
 
 def test_an_upload_that_is_refused_or_breaks_off_leaves_nothing_behind(shop, refused):

@@ -160,3 +160,14 @@ def test_any_text_is_a_time_or_a_value_error(text):
         parse_time(text)
     except ValueError:
         pass
+
+
+def test_a_reading_of_the_future_is_the_last_one_only_until_the_next(shop):
+    device = shop.device()
+    device.post_points([{"value": 99.0, "at": "2099-01-01T00:00:00Z"}, {"value": 20.0, "at": "2026-11-21T20:13:18Z"}])
+    assert shop.vendor.thing(device.thing).readings[0].value == 99.0
+    device.post_points([{"value": 21.5}])
+    assert shop.vendor.thing(device.thing).readings[0].value == 21.5
+    device.post_points([{"value": 20.5, "at": "2026-11-21T20:14:18Z"}])
+    assert shop.vendor.thing(device.thing).readings[0].value == 21.5, "that one was measured before"
+    assert shop.vendor.thing(device.thing).readings[0].count == 4

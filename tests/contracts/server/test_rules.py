@@ -75,6 +75,16 @@ def test_a_target_must_be_of_the_serials_template_and_have_firmware(shop, make_s
     other.vendor.close()
 
 
+def test_a_device_can_not_choose_a_prototype_by_saying_that_it_runs_it(shop, refused):
+    prototype = shop.version("3-test", prototype=True)
+    device = shop.device()
+    refused(device.call("PUT", "/version.json", {"id": prototype.id}), 409, "wrong_template")
+    refused(device.call("GET", f"/v1/versions/{prototype.id}/firmware.bin"), 403, "forbidden")
+    shop.vendor.change_serial(device.number, target_version=prototype.id)
+    assert device.call("PUT", "/version.json", {"id": prototype.id}).status_code == 200
+    assert device.call("GET", f"/v1/versions/{prototype.id}/firmware.bin").content == b"firmware"
+
+
 def test_a_prototype_is_only_for_the_serials_it_is_meant_for(shop, refused):
     prototype = shop.version("3-test", prototype=True)
     refused(_vendor_call(shop, "POST", f"/versions/{prototype.id}/publish.json"), 409, "prototype")

@@ -3,7 +3,9 @@
 Whatever goes wrong is a ToolError with one line; a refusal of the server is a `Refused`, with its status and code.
 """
 
+import ipaddress
 import ssl
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -37,10 +39,20 @@ class Connection:
     def __init__(self, url: str, header: str, token: str, ca: Path | None) -> None:
         try:
             # redirects aren't followed
-            verify = _trusted(url, ca)
-            self._http = httpx.Client(base_url=url, headers={header: token}, timeout=_TIMEOUT, verify=verify)
+            self._http = httpx.Client(
+                base_url=url,
+                headers={header: token},
+                timeout=_TIMEOUT,
+                verify=_trusted(url, ca),
+                trust_env=not _is_loopback(url),  # no proxy could reach this machine's own addresses
+            )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
             raise ToolError(f"the server's address or the token is not one: {error}") from None
+        except (ValueError, ImportError):  # of a proxy's address, which may have a password in it
+            raise ToolError(
+                f"the proxy that the environment names for {url} can't be used: take one that begins with http://, or "
+                "put the server's host into no_proxy"
+            ) from None
         self.url = url
 
     def __enter__(self) -> Self:
@@ -68,6 +80,11 @@ class Connection:
             if (fault := _certificate_fault(error)) is not None:
                 raise ToolError(f"the server at {self.url} isn't trusted ({fault}); give its CA with --ca") from None
             reason = str(error) or type(error).__name__
+            if (proxy := _proxy_for(self.url)) is not None:
+                raise ToolError(
+                    f"no answer from {self.url} by the proxy that {proxy} names ({reason}); put the server's host into "
+                    "no_proxy if it needs none"
+                ) from None
             hint = "start one with `thermokeeper server run`, or name it with --server"
             raise ToolError(f"no server at {self.url} ({reason}); {hint}") from None
         if response.is_success:
@@ -78,9 +95,7 @@ class Connection:
         try:
             refusal = schemas.ErrorBody.model_validate_json(response.content).error
         except ValidationError:
-            raise ToolError(
-                f"what answers at {self.url} is not a Thermokeeper server ({response.status_code})"
-            ) from None
+            raise ToolError(f"{self.url}: {_of_something_else(response)}") from None
         raise Refused(response.status_code, refusal.code, refusal.message)
 
     def _pages(self, kind: type[BaseModel], path: str, limit: int | None, **query: str | None) -> Iterator[Any]:
@@ -95,6 +110,37 @@ class Connection:
             if page.next is None:
                 return
             params["after"] = page.next
+
+
+def _of_something_else(response: httpx.Response) -> str:
+    """What an answer means that isn't in our form: a proxy's own page, most often."""
+    status = response.status_code
+    if status == 413:
+        return "a proxy on the way takes no body of this size (413): raise its limit, 32 MB are enough for a firmware"
+    if status in (502, 503, 504):
+        return f"a proxy answers ({status}), the server behind it doesn't: does that run?"
+    if response.is_redirect:
+        return f"the server is at {response.headers.get('location', 'another address')} ({status}): give that address"
+    if status in (401, 407):
+        return f"a proxy on the way asks for a login ({status}): the server's calls have to get past it"
+    return f"what answers is not a Thermokeeper server ({status})"
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _proxy_for(url: str) -> str | None:
+    """Name of the variable that names a proxy for this address, if there is one."""
+    parsed = httpx.URL(url)
+    if _is_loopback(url) or urllib.request.proxy_bypass(parsed.host):
+        return None
+    found = urllib.request.getproxies()
+    return next((f"{scheme}_proxy" for scheme in (parsed.scheme, "all") if scheme in found), None)
 
 
 def _trusted(url: str, ca: Path | None) -> ssl.SSLContext | bool:

@@ -136,17 +136,18 @@ def _body_limits(limits: Limits) -> Callable[[str], int]:
 
 
 def _add_server_pages(app: FastAPI) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["server"], summary="Whether the server and its database work")
     def health(ctx: Ctx) -> dict[str, str]:
         with ctx.database.reading() as session:
             session.execute(text("SELECT 1"))
         return {"status": "ok"}
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def root() -> Response:
         return Response(status_code=307, headers={"Location": "/docs"})
 
-    @app.get("/docs", include_in_schema=False)
+    @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     def docs() -> Response:
         page = get_swagger_ui_html(
             openapi_url="/openapi.json",

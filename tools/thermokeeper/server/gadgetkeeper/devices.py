@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from thermokeeper.contract import schemas
 from thermokeeper.server.http.context import CallingThing, Ctx, OwnThing
-from thermokeeper.server.http.downloads import CONDITIONS, download_responses, send_firmware
+from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
 from thermokeeper.server.http.responses import document, refusals_of
 from thermokeeper.server.http.streaming import Base64JsonResponse, FileResponse
 from thermokeeper.server.http.things import Word, check_word, confirm_version, store_property, take_points
@@ -102,9 +102,7 @@ def get_available_versions(ctx: Ctx, thing_id: OwnThing) -> list[schemas.Availab
 def get_firmware_text(ctx: Ctx, version_id: str, caller: CallingThing) -> Response:
     """Streamed, with its exact Content-Length: a device can decode it as it arrives."""
     version = _firmware_for(ctx, version_id, caller)
-    size = version.firmware_size or 0
-    file = ctx.firmware.open(version.id, size)
-    return Base64JsonResponse(file, 0, size, {"Cache-Control": "private"})
+    return Base64JsonResponse(open_firmware(ctx, version), 0, version.firmware_size or 0, {"Cache-Control": "private"})
 
 
 @router.get(

@@ -1,6 +1,6 @@
 """The download of a firmware: its conditions and ranges, those of RFC 9110, and what the page at /docs says of them."""
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastapi import Request, Response
 
@@ -9,6 +9,7 @@ from thermokeeper.server.http.ranges import decide
 from thermokeeper.server.http.responses import Responses, refusal
 from thermokeeper.server.http.streaming import FileResponse
 from thermokeeper.server.refusals import ApiError
+from thermokeeper.server.rules.rows import find_version
 from thermokeeper.server.storage.models import Version
 
 BINARY: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -59,8 +60,18 @@ def send_firmware(ctx: Context, request: Request, version: Version) -> Response:
         raise ApiError(416, "range_not_satisfiable", f"the firmware has {size} bytes", headers)
     if decision.status == 206:
         headers["Content-Range"] = f"bytes {decision.start}-{decision.end - 1}/{size}"
-    file = ctx.firmware.open(version.id, size)
+    file = open_firmware(ctx, version)
     return FileResponse(file, decision.start, decision.end - decision.start, headers, decision.status)
+
+
+def open_firmware(ctx: Context, version: Version) -> BinaryIO:
+    """The version's file. ApiError 404 if the version was deleted just now; OSError if only its file is gone."""
+    try:
+        return ctx.firmware.open(version.id, version.firmware_size or 0)
+    except FileNotFoundError:
+        with ctx.database.reading() as session:
+            find_version(session, version.id)
+        raise
 
 
 def _header(request: Request, name: str) -> str | None:

@@ -10,6 +10,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route, Router
+from starlette.types import Scope
 
 from thermokeeper.contract.faults import in_words
 from thermokeeper.server.http.messagepack import MessagePackResponse
@@ -44,7 +46,10 @@ def install(app: FastAPI) -> None:
             return answer(path, 400, "bad_request", "body: not JSON")
         message = {404: "there is no such path", 405: "this path does not take that method"}.get(error.status_code)
         code = _CODES.get(error.status_code, "refused")
-        return answer(path, error.status_code, code, message or str(error.detail), error.headers)
+        headers = error.headers
+        if error.status_code == 405:
+            headers = {"Allow": ", ".join(sorted(_methods(request.app.router, request.scope)))}
+        return answer(path, error.status_code, code, message or str(error.detail), headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -71,6 +76,17 @@ def install(app: FastAPI) -> None:
         # Starlette raises it once more behind this answer: it is logged with its traceback, and the connection ends
         message = "the server failed; its log says why"
         return answer(request.url.path, 500, "internal", message, {"Connection": "close"})
+
+
+def _methods(router: Router, scope: Scope) -> set[str]:
+    """All that the path takes: Starlette names only those of the first route that fits it."""
+    found: set[str] = set()
+    for route in router.routes:
+        if included := getattr(route, "original_router", None):  # FastAPI keeps a router that was included as a whole
+            found |= _methods(included, scope)
+        elif isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 def _first_fault(request: Request, error: RequestValidationError) -> str:

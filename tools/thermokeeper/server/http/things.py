@@ -32,6 +32,9 @@ def check_word(word: str, what: str) -> None:
 def confirm_version(thing: Thing, version: Version) -> Version:
     """The locked thing runs this version. ApiError 409 if it isn't one of its template."""
     if thing.current_version_id != version.id:
+        target = registry.target_of(thing.serial)
+        if version.prototype and (target is None or target.id != version.id):  # else a device could choose it itself
+            raise conflict("wrong_template", "this prototype is not for this thing")
         if version.template_id != registry.template_of(thing.serial).id:
             raise conflict("wrong_template", "this is not a version of the thing's template")
         thing.current_version = version
@@ -91,12 +94,12 @@ def _store_points(session: Session, thing_id: str, event: str, points: Iterable[
     if not rows:
         return
     session.execute(insert(Datapoint), rows)
-    last = max(reversed(rows), key=lambda row: row["at"])
+    last = max(reversed(rows), key=lambda row: min(row["at"], arrived))
     reading = session.get(Reading, (thing_id, event))
     if reading is None:
         reading = Reading(thing_id=thing_id, event=event, value=last["value"], at=last["at"], count=0)
         session.add(reading)
-    elif last["at"] >= reading.at:
+    elif last["at"] >= min(reading.at, arrived):  # a date in the future is soon passed
         reading.value, reading.at = last["value"], last["at"]
     reading.count += len(rows)
 
