@@ -24,8 +24,10 @@ class Queries:
 
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
+        self.count = 0
 
     def heard(self, _connection, _cursor, statement: str, parameters: Any, *_more: Any) -> None:
+        self.count += 1
         if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE")):
             self.seen.setdefault(statement, parameters)
 
@@ -97,3 +99,25 @@ def test_no_list_walks_the_fleet(shop, engine):
         shop.http.get("/v1/owner/things.json", headers=headers)
         shop.http.get(f"/v1/owner/things/{device.thing}/datapoints.json", headers=headers)
     assert queries.walks(engine) == []
+
+
+def test_a_page_takes_as_many_queries_as_one_of_its_items(shop):
+    version = shop.version("1", b"firmware", publish=True)
+    for _ in range(25):
+        device = shop.device()
+        device.call("PUT", "/version.json", {"id": version.id})
+        device.post_points([{"value": 21.5}])
+        device.call("PUT", "/properties/period/value.json", {"value": 30})
+    with watched() as queries:
+        assert len([thing for thing in shop.vendor.things() if thing.product == shop.tag]) == 25
+    assert queries.count <= 6
+    with watched() as queries:
+        assert len(list(shop.vendor.serials(shop.tag))) == 25
+    assert queries.count <= 6
+    owner = shop.owner()
+    headers = {"X-OwnerToken": owner.token}
+    for serial in shop.vendor.serials(shop.tag):
+        shop.http.post("/v1/owner/claims.json", json={"serialNumber": serial.serial_number}, headers=headers)
+    with watched() as queries:
+        assert len(shop.http.get("/v1/owner/things.json", headers=headers).json()["items"]) == 25
+    assert queries.count <= 6

@@ -27,10 +27,12 @@ from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import things as owner_api
+from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules.ratelimit import RateLimiter
 from thermokeeper.server.settings import Limits, Settings
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
+from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
 from thermokeeper.server.vendor import products as vendor_products_api
@@ -78,10 +80,13 @@ def create_app(settings: Settings) -> FastAPI:
     except OSError as error:
         raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
     database = Database(settings.database_url, settings.data_dir)
+    sightings = Sightings(database)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        sightings.start()
         yield
+        sightings.stop()
         database.close()
 
     app = FastAPI(
@@ -93,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
         **_ROUTING,
     )
     app.state.context = Context(
-        settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate)
+        settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate), sightings
     )
     errors.install(app)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
@@ -141,6 +146,8 @@ def _add_server_pages(app: FastAPI) -> None:
     def health(ctx: Ctx) -> dict[str, str]:
         with ctx.database.reading() as session:
             session.execute(text("SELECT 1"))
+        if ctx.database.is_full:
+            raise disk_full()
         return {"status": "ok"}
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)

@@ -14,6 +14,10 @@ class ApiError(Exception):
         self.headers = dict(headers) if headers else None
 
 
+class Busy(Exception):
+    """Others are writing, and have been for too long: 503, and the caller tries again."""
+
+
 def unauthorized(header: str) -> ApiError:
     """401 for a missing or wrong key; both say the same, so that nothing is learnt by trying."""
     message = f"the key is missing or wrong; send a valid one in the header {header}"
@@ -31,6 +35,11 @@ def conflict(code: str, message: str) -> ApiError:
 def too_many_tries(wait_s: int) -> ApiError:
     message = f"too many tries; try again in {wait_s} seconds"
     return ApiError(429, "too_many_tries", message, {"Retry-After": str(wait_s)})
+
+
+def disk_full() -> ApiError:
+    message = "the server's disk is full: nothing new is taken until there is room; what is there can be read"
+    return ApiError(507, "disk_full", message, {"Retry-After": "60"})
 
 
 def blocked() -> ApiError:

@@ -10,13 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from thermokeeper.contract.faults import in_words
-from thermokeeper.contract.times import now
-from thermokeeper.server.http.context import SEEN_STEP_S, Ctx
+from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.messagepack import MEDIA_TYPE, BadMessage, TooLarge, unpack
 from thermokeeper.server.refusals import ApiError, blocked, conflict
 from thermokeeper.server.rules import dms_provisioning
 from thermokeeper.server.secrets import matches
-from thermokeeper.server.storage.dms_models import DmsDevice
 
 _TAKEN = {MEDIA_TYPE, "application/x-msgpack", "application/vnd.msgpack", ""}
 
@@ -72,22 +70,16 @@ def caller(ctx: Ctx, shown: Annotated[HTTPAuthorizationCredentials | None, Secur
     credential = shown.credentials
     with ctx.database.reading() as session:
         device = dms_provisioning.by_credential(session, credential)
-        uuid, seen = device.uuid, device.last_seen_at
+        uuid = device.uuid
         if dms_provisioning.is_blocked(session, uuid):
             raise blocked()
         thing = device.serial.thing if device.serial is not None else None
         thing_id = thing.id if thing is not None else None
         own = device.credential_hash is not None and matches(credential, device.credential_hash)
-    moment = now()
-    if not own or seen is None or abs((moment - seen).total_seconds()) >= SEEN_STEP_S:
+    if not own:
         with ctx.database.writing() as session:
-            if not own:
-                dms_provisioning.acknowledge(session, credential)
-            written = session.get(DmsDevice, uuid)
-            assert written is not None
-            written.last_seen_at = moment
-            if written.serial is not None and written.serial.thing is not None:
-                written.serial.thing.last_seen_at = moment
+            dms_provisioning.acknowledge(session, credential)
+    ctx.sightings.note(thing_id, uuid)
     return Caller(uuid, thing_id)
 
 

@@ -9,7 +9,6 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 from sqlalchemy import select
 
-from thermokeeper.contract.times import now
 from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import RateLimiter
@@ -18,8 +17,7 @@ from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
 from thermokeeper.server.storage.models import Owner, Thing
-
-SEEN_STEP_S = 5  # last_seen_at is written no more often: a poll should not cost a write
+from thermokeeper.server.storage.sightings import Sightings
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Context:
     firmware: FirmwareStore
     by_serial: RateLimiter
     by_client: RateLimiter
+    sightings: Sightings
     nonces: Nonces = field(default_factory=Nonces)
 
 
@@ -66,13 +65,8 @@ def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)]) -> st
             raise unauthorized("X-ApiKey")
         if thing.serial.blocked:
             raise blocked()
-        thing_id, seen = thing.id, thing.last_seen_at
-    moment = now()
-    if seen is None or abs((moment - seen).total_seconds()) >= SEEN_STEP_S:
-        with ctx.database.writing() as session:
-            written = session.get(Thing, thing_id)
-            if written is not None:
-                written.last_seen_at = moment
+        thing_id = thing.id
+    ctx.sightings.note(thing_id)
     return thing_id
 
 

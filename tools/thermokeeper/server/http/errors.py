@@ -1,5 +1,6 @@
 """Every refusal of the server, in one form: {"error": {"code", "message"}}, in JSON, and under /dms in MessagePack."""
 
+import errno
 import logging
 from collections.abc import Mapping
 
@@ -15,7 +16,8 @@ from starlette.types import Scope
 
 from thermokeeper.contract.faults import in_words
 from thermokeeper.server.http.messagepack import MessagePackResponse
-from thermokeeper.server.refusals import ApiError
+from thermokeeper.server.refusals import ApiError, Busy, disk_full
+from thermokeeper.server.storage.database import is_full
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -63,7 +65,19 @@ def install(app: FastAPI) -> None:
         message = "this clashes with something there is already, or with another change just made"
         return answer(path, 409, "conflict", message)
 
+    @app.exception_handler(Busy)
+    async def busy(request: Request, _error: Busy) -> Response:
+        return answer(request.url.path, 503, "busy", "too many calls at once; try again", {"Retry-After": "2"})
+
+    @app.exception_handler(OSError)
+    async def no_file(request: Request, error: OSError) -> Response:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        return _no_room(request)
+
     async def unavailable(request: Request, error: Exception) -> Response:
+        if isinstance(error, OperationalError) and is_full(error):
+            return _no_room(request)
         log.error("database: %s", error)
         message = "the database does not answer; try again later"
         return answer(request.url.path, 503, "unavailable", message, {"Retry-After": "5"})
@@ -76,6 +90,12 @@ def install(app: FastAPI) -> None:
         # Starlette raises it once more behind this answer: it is logged with its traceback, and the connection ends
         message = "the server failed; its log says why"
         return answer(request.url.path, 500, "internal", message, {"Connection": "close"})
+
+
+def _no_room(request: Request) -> Response:
+    log.error("the disk of the data folder is full")
+    error = disk_full()
+    return answer(request.url.path, error.status, error.code, error.message, error.headers)
 
 
 def _methods(router: Router, scope: Scope) -> set[str]:

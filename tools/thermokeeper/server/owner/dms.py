@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.schemas import Page
-from thermokeeper.server.http.context import CallingOwner, Ctx, limited
+from thermokeeper.server.http.context import CallingOwner, Context, Ctx, limited
 from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
@@ -44,7 +44,7 @@ def claim_device(
         if not dms_standing.claim(session, device, owner):
             response.status_code = 200
         session.flush()
-        return _json(session, device)
+        return _json(ctx, session, device)
 
 
 @router.get(
@@ -59,7 +59,7 @@ def list_own_devices(
     with ctx.database.reading() as session:
         rows = select(DmsDevice).where(DmsDevice.owner_id == owner_id, DmsDevice.uuid > (clean(after) or ""))
         found, following = page_of(session, rows.order_by(DmsDevice.uuid), limit, lambda row: row.uuid)
-        return Page(items=[_json(session, row) for row in found], next=following)
+        return Page(items=[_json(ctx, session, row) for row in found], next=following)
 
 
 @router.get(
@@ -72,12 +72,12 @@ def list_own_products(ctx: Ctx, owner_id: CallingOwner) -> list[dms_schemas.Prod
         return dms_standing.access_of(session, owner_id)
 
 
-def _json(session: Session, row: DmsDevice) -> dms_schemas.OwnedDmsDevice:
+def _json(ctx: Context, session: Session, row: DmsDevice) -> dms_schemas.OwnedDmsDevice:
     thing = dms_standing.thing_of(row)
     return dms_schemas.OwnedDmsDevice(
         uuid=row.uuid,
         state=dms_standing.state_of(session, row),
         product=row.serial.product.code if row.serial is not None else None,
         thing=thing.id if thing is not None else None,
-        last_seen=row.last_seen_at,
+        last_seen=ctx.sightings.of_device(row),
     )

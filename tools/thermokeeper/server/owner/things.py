@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import WORD_PATTERN, is_serial_number
 from thermokeeper.contract.schemas import Page
-from thermokeeper.server.http.context import CallingOwner, Ctx, limited
+from thermokeeper.server.http.context import CallingOwner, Context, Ctx, limited
 from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import Responses, document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
@@ -69,7 +69,7 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
         elif body.name is not None:
             thing.name = body.name
         thing.owner_id = owner_id
-        return _json(thing)
+        return _json(ctx, thing)
 
 
 @router.get(
@@ -83,9 +83,9 @@ def list_own_things(
 ) -> Page[schemas.OwnedThing]:
     with ctx.database.reading() as session:
         rows = select(Thing).join(Thing.serial).where(Thing.owner_id == owner_id).order_by(Serial.number)
-        rows = rows.where(Serial.number > (clean(after) or ""))
+        rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_things())
         found, following = page_of(session, rows, limit, lambda row: row.serial.number)
-        return Page(items=[_json(row) for row in found], next=following)
+        return Page(items=[_json(ctx, row) for row in found], next=following)
 
 
 @router.get(
@@ -96,7 +96,7 @@ def list_own_things(
 )
 def get_own_thing(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.OwnedThing:
     with ctx.database.reading() as session:
-        return _json(_own(session, thing_id, owner_id))
+        return _json(ctx, _own(session, thing_id, owner_id))
 
 
 @router.get(
@@ -124,7 +124,7 @@ def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
     return thing
 
 
-def _json(thing: Thing) -> schemas.OwnedThing:
+def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:
     return schemas.OwnedThing(
         id=thing.id,
         name=thing.name,
@@ -132,6 +132,6 @@ def _json(thing: Thing) -> schemas.OwnedThing:
         product=thing.serial.product.code,
         current_version=registry.summary_or_none(thing.current_version),
         target_version=registry.summary_or_none(registry.target_of(thing.serial)),
-        last_seen=thing.last_seen_at,
+        last_seen=ctx.sightings.of_thing(thing),
         readings=registry.readings(thing),
     )

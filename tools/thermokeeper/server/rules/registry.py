@@ -3,10 +3,35 @@
 import json
 
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.sql.base import ExecutableOption
 
 from thermokeeper.contract import schemas
 from thermokeeper.server.storage.models import Product, Serial, Template, Thing, Version
+
+
+def whole_serials() -> list[ExecutableOption]:
+    """What a list of serial numbers needs of other tables, fetched for all of a page at once."""
+    return [
+        joinedload(Serial.product).joinedload(Product.default_template).joinedload(Template.target),
+        joinedload(Serial.own_template).joinedload(Template.target),
+        joinedload(Serial.own_target),
+        selectinload(Serial.thing),
+    ]
+
+
+def whole_things() -> list[ExecutableOption]:
+    """The same for a list of things."""
+    serial = joinedload(Thing.serial)
+    return [
+        serial.joinedload(Serial.product).joinedload(Product.default_template).joinedload(Template.target),
+        serial.joinedload(Serial.own_template).joinedload(Template.target),
+        serial.joinedload(Serial.own_target),
+        joinedload(Thing.owner),
+        joinedload(Thing.current_version),
+        selectinload(Thing.readings),
+        selectinload(Thing.properties),
+    ]
 
 
 def template_of(serial: Serial) -> Template:
@@ -19,10 +44,11 @@ def target_of(serial: Serial) -> Version | None:
     return serial.own_target or template_of(serial).target
 
 
-def status_of(serial: Serial) -> schemas.SerialStatus:
+def status_of(serial: Serial, thing: Thing | None) -> schemas.SerialStatus:
+    """thing: the serial's; to look for it costs a query."""
     if serial.blocked:
         return "blocked"
-    return "active" if serial.thing is not None and serial.thing.activation_count else "new"
+    return "active" if thing is not None and thing.activation_count else "new"
 
 
 def available_to(thing: Thing) -> list[tuple[Version, bool]]:

@@ -1,20 +1,23 @@
 """The database: opened, its schema made or migrated, and sessions on it.
 
-SQLite runs in WAL mode and takes its write lock with the first statement of a writing session: two writers queue
-instead of one of them failing in the middle.
+SQLite runs in WAL mode and takes its write lock with the first statement of a writing session; the writers of this
+process queue for it.
 """
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from thermokeeper.errors import ToolError
+from thermokeeper.server.refusals import Busy
 from thermokeeper.server.storage import dms_models as _dms_models  # noqa: F401  # its tables are the schema's, too
 from thermokeeper.server.storage import migrations
 from thermokeeper.server.storage.models import Base
@@ -22,7 +25,10 @@ from thermokeeper.server.storage.models import Base
 log = logging.getLogger("thermokeeper.server")
 
 DATABASE_FILE = "thermokeeper.db"
-_BUSY_TIMEOUT_MS = 10_000
+_BUSY_TIMEOUT_MS = 10_000  # for the writers of other processes
+_QUEUE_S = 10.0  # for this one's
+_FULL_S = 60.0  # then it is tried: who asks first may be sent elsewhere, and nobody write any more
+_NO_ROOM = "53100"  # PostgreSQL's disk_full
 _SCHEMA_LOCK = 0x746B
 _MAX_CONNECTIONS = 40  # as many as there are worker threads: none waits for another's connection
 
@@ -33,6 +39,10 @@ class Database:
     def __init__(self, url: str | None, data_dir: Path) -> None:
         self.engine = _engine(_url(url, data_dir))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
+        # SQLite has one writer at a time; who waits in it polls, and loses by "database is locked"
+        alone = self.engine.dialect.name == "sqlite"
+        self._queue = threading.Lock() if alone else threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._full_until_s = 0.0
         self._writers = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         try:
             _prepare_schema(self.engine.execution_options(writes=True), _file(self.engine))
@@ -50,11 +60,33 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        with self._writers.begin() as session:
-            yield session
+        """`Busy` if others keep on writing. One call has one such session at a time: it would wait for itself."""
+        if not self._queue.acquire(timeout=_QUEUE_S):
+            raise Busy
+        try:
+            with self._writers.begin() as session:
+                yield session
+        except OperationalError as error:
+            if is_full(error):
+                self._full_until_s = time.monotonic() + _FULL_S
+            raise
+        else:
+            self._full_until_s = 0.0
+        finally:
+            self._queue.release()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a write found no room lately, and none has succeeded since."""
+        return time.monotonic() < self._full_until_s
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def is_full(error: OperationalError) -> bool:
+    """Whether the database has no room on its disk."""
+    return getattr(error.orig, "sqlstate", None) == _NO_ROOM or "disk is full" in str(error.orig)
 
 
 def _url(text: str | None, data_dir: Path) -> URL:

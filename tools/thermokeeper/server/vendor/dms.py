@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
-from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, no_page, page_of, row_number
 from thermokeeper.server.http.routers import BAD, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError
@@ -134,7 +134,7 @@ def list_dms_devices(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[
     with ctx.database.reading() as session:
         rows = select(DmsDevice).where(DmsDevice.uuid > (clean(after) or "")).order_by(DmsDevice.uuid)
         found, following = page_of(session, rows, limit, lambda row: row.uuid)
-        return Page(items=[_device_json(session, row) for row in found], next=following)
+        return Page(items=[_device_json(ctx, session, row) for row in found], next=following)
 
 
 @router.get(
@@ -145,10 +145,10 @@ def list_dms_devices(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[
 )
 def get_dms_device(ctx: Ctx, uuid: UuidInPath) -> dms_schemas.DmsDevice:
     with ctx.database.reading() as session:
-        return _device_json(session, existing(session.get(DmsDevice, clean(uuid)), "device"))
+        return _device_json(ctx, session, existing(session.get(DmsDevice, clean(uuid)), "device"))
 
 
-def _device_json(session: Session, row: DmsDevice) -> dms_schemas.DmsDevice:
+def _device_json(ctx: Context, session: Session, row: DmsDevice) -> dms_schemas.DmsDevice:
     thing = thing_of(row)
     return dms_schemas.DmsDevice(
         uuid=row.uuid,
@@ -160,7 +160,7 @@ def _device_json(session: Session, row: DmsDevice) -> dms_schemas.DmsDevice:
         token=row.token_id or row.offered_token_id,
         created=row.created_at,
         acknowledged=row.acknowledged_at,
-        last_seen=row.last_seen_at,
+        last_seen=ctx.sightings.of_device(row),
     )
 
 

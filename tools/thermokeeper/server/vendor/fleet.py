@@ -9,7 +9,7 @@ from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import WORD_PATTERN
 from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
-from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.http.things import datapoints_page
@@ -33,8 +33,9 @@ router = vendor_router()
 def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Thing]:
     with ctx.database.reading() as session:
         rows = select(Thing).join(Thing.serial).where(Serial.number > (clean(after) or "")).order_by(Serial.number)
+        rows = rows.options(*registry.whole_things())
         found, following = page_of(session, rows, limit, lambda row: row.serial.number)
-        return Page(items=[_thing_json(row) for row in found], next=following)
+        return Page(items=[_thing_json(ctx, row) for row in found], next=following)
 
 
 @router.get(
@@ -45,7 +46,7 @@ def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schem
 )
 def get_thing(ctx: Ctx, thing_id: str) -> schemas.Thing:
     with ctx.database.reading() as session:
-        return _thing_json(find_thing(session, thing_id))
+        return _thing_json(ctx, find_thing(session, thing_id))
 
 
 @router.get(
@@ -95,19 +96,19 @@ def list_owners(ctx: Ctx) -> list[schemas.Owner]:
         return [schemas.Owner(id=row.id, name=row.name, created=row.created_at) for row in rows]
 
 
-def _thing_json(row: Thing) -> schemas.Thing:
+def _thing_json(ctx: Context, row: Thing) -> schemas.Thing:
     return schemas.Thing(
         id=row.id,
         name=row.name,
         serial_number=row.serial.number,
         product=row.serial.product.code,
-        status=registry.status_of(row.serial),
+        status=registry.status_of(row.serial, row),
         owner=row.owner.name if row.owner is not None else None,
         current_version=registry.summary_or_none(row.current_version),
         version_confirmed=row.version_confirmed_at,
         target_version=registry.summary_or_none(registry.target_of(row.serial)),
         created=row.created_at,
-        last_seen=row.last_seen_at,
+        last_seen=ctx.sightings.of_thing(row),
         last_activation=row.last_activation_at,
         activation_count=row.activation_count,
         readings=registry.readings(row),

@@ -147,7 +147,7 @@ def list_serials(
             rows = rows.where(Serial.blocked)
         elif status is not None:
             rows = rows.where(~Serial.blocked, activated if status == "active" else ~activated)
-        rows = rows.where(Serial.number > (clean(after) or ""))
+        rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_serials())
         found, following = page_of(session, rows, limit, lambda row: row.number)
         return Page(items=[_serial_json(row) for row in found], next=following)
 
@@ -226,7 +226,7 @@ def _serial_json(row: Serial) -> schemas.Serial:
     return schemas.Serial(
         serial_number=row.number,
         product=row.product.code,
-        status=registry.status_of(row),
+        status=registry.status_of(row, row.thing),
         template=registry.template_of(row).id,
         own_template=row.template_id is not None,
         target_version=registry.summary_or_none(registry.target_of(row)),
