@@ -15,13 +15,25 @@ from pathlib import Path
 
 import httpx
 import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server.local import LocalServer, listen
+from thermokeeper.server.storage import migrations
 from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.models import Base
+
+# Debian keeps each version's programs in a folder of its own
+_PATH = os.pathsep.join(
+    [os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))[::-1])]
+)
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("initdb") and shutil.which("pg_ctl") and importlib.util.find_spec("psycopg")),
+    not (shutil.which("initdb", path=_PATH) and importlib.util.find_spec("psycopg")),
     reason="PostgreSQL or psycopg is not installed",
 )
 
@@ -37,10 +49,11 @@ def _cluster(folder: Path):
     if account:
         os.chown(folder, pwd.getpwnam(account).pw_uid, -1)
 
-    def run(*command: str | Path) -> None:
+    def run(program: str, *arguments: str | Path) -> None:
+        whole = (shutil.which(program, path=_PATH) or program, *arguments)
         # its output goes to no pipe: the server would keep that open
         with (folder / "commands.log").open("a") as log:
-            subprocess.run(command, user=account, cwd=folder, stdout=log, stderr=log, check=True)
+            subprocess.run(whole, user=account, cwd=folder, stdout=log, stderr=log, check=True)
 
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
@@ -112,6 +125,30 @@ def test_devices_that_provision_themselves_on_postgresql(database_url, tmp_path,
         assert again.call("POST", "/events/temperature", [{"value": 1.5}]).status_code == 204
         assert next(line.what for line in shop.vendor.audit(board.uuid)) == "device.acknowledged"
         shop.vendor.close()
+
+
+def test_migrated_on_postgresql_is_what_a_new_database_has(database_url, tmp_path):
+    """From schema 1, as it was before Alembic, with a row in it."""
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE former"))
+    engine.dispose()
+    url = database_url.rpartition("/")[0] + "/former"
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("DROP TABLE alembic_version"))
+        connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO schema_version VALUES (1)"))
+        connection.execute(text("INSERT INTO owners VALUES ('o', 'somebody', 'h', now())"))
+    Database(url, tmp_path).close()
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.scalar(text("SELECT name FROM owners")) == "somebody"
+    engine.dispose()
 
 
 def test_a_postgresql_database_that_is_not_there_is_one_clear_line(database_url, tmp_path):
