@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from thermokeeper.server.local import LocalServer
-from thermokeeper.server.rules.ratelimit import Rate, RateLimiter
+from thermokeeper.server.rules.ratelimit import Rate, RateLimiter, caller_of
 from thermokeeper.server.settings import Settings
 
 PATH = "/v1/provision/activate.json"
@@ -184,12 +184,35 @@ def test_waiting_as_long_as_told_is_enough():
         assert limiter.take("S") == 0
 
 
-def test_the_limiter_forgets_whom_it_has_not_seen_for_long(monkeypatch):
-    monkeypatch.setattr("thermokeeper.server.rules.ratelimit._MAX_BUCKETS", 10)
-    limiter = RateLimiter(Rate(1, 1000))
-    for number in range(1000):
+def test_other_names_push_no_spent_bucket_out():
+    limiter = RateLimiter(Rate(1, 1e9), lambda: 0.0)
+    assert limiter.take("spent") == 0
+    for number in range(30_000):
         limiter.take(str(number))
-    assert len(limiter._buckets) == 10
+    assert limiter.take("spent") > 0
+
+
+def test_parts_of_a_name_are_not_composed():
+    limiter = RateLimiter(Rate(1, 1000), lambda: 0.0)
+    assert limiter.take("proof", "S1", "192.0.2.1") == 0
+    assert limiter.take("proof", "S1 192.0.2.1") == 0
+    assert limiter.take("proof", "S119", "2.0.2.1") == 0
+    assert limiter.take("proof", "S1", "192.0.2.1") > 0
+
+
+@pytest.mark.parametrize(
+    ("address", "caller"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("not an address", "not an address"),
+    ],
+)
+def test_a_network_of_ipv6_is_one_caller(address, caller):
+    assert caller_of(address) == caller
 
 
 def test_keys_are_stored_as_hashes_and_never_logged(tmp_path, make_shop, caplog):

@@ -157,9 +157,43 @@ def test_a_device_without_a_secret_activates_unless_its_product_demands_one(shop
     assert shop.vendor.change_product(shop.tag, proof_required=True).proof_required
     refused(_activate(shop.http, plain), 403, "proof_required")
     nonce = _nonce(shop.http, plain)
-    refused(_activate(shop.http, plain, nonce, _proof(plain, nonce)), 403, "proof_required")
+    refused(_activate(shop.http, plain, nonce, _proof(plain, nonce)), 403, "proof_wrong")
     assert not shop.vendor.change_product(shop.tag, proof_required=False).proof_required
     assert _activate(shop.http, plain).status_code == 200
+
+
+def test_where_a_proof_is_demanded_activation_tells_nobody_which_serial_numbers_there_are(tmp_path, make_shop):
+    with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        shop.vendor.change_product(shop.tag, proof_required=True)
+        keyed, keyless, blocked = shop.serial(proof_key=KEY.hex()), shop.serial(), shop.serial(proof_key=KEY.hex())
+        shop.vendor.block(blocked)
+        numbers = keyed, keyless, blocked, "NONE1", "no serial number at all", "x" * 64
+        bare = [_activate(http, number) for number in numbers]
+        tried = [_activate(http, number, _nonce(http, number), "0" * 64) for number in numbers]
+        for answers in (bare, tried):
+            assert len({(answer.status_code, answer.content) for answer in answers}) == 1, answers
+        nonce = _nonce(http, keyed)
+        assert _activate(http, keyed, nonce, _proof(keyed, nonce)).status_code == 200
+        shop.vendor.close()
+
+
+def test_strangers_use_up_no_tries_of_a_device_that_proves_itself(tmp_path, make_shop):
+    """Whatever they write in the place of a serial number: only tries of the device's own address are counted."""
+    rates = replace(Settings(tmp_path, ""), serial_rate=Rate(3, 1e6), client_rate=Rate(1000, 1))
+    with LocalServer(tmp_path, settings=rates) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        number = shop.serial(proof_key=KEY.hex())
+        for text in (number, f"127.0.0.1 {number}", f"{number} 127.0.0.1", f"{number}\n127.0.0.1"):
+            for _ in range(8):
+                _activate(http, text)
+                http.post(CHALLENGE, json={"serialNumber": text}) if text != number else None
+        owner = {"X-OwnerToken": shop.owner().token}
+        for _ in range(8):
+            http.post("/v1/owner/claims.json", json={"serialNumber": number}, headers=owner)
+        nonce = _nonce(http, number)
+        assert _activate(http, number, nonce, _proof(number, nonce)).status_code == 200
+        shop.vendor.close()
 
 
 def test_a_device_with_a_secret_that_the_server_doesnt_know_is_as_one_without(shop):

@@ -69,7 +69,7 @@ def dms_provision(
     stays good until the new one is used.
     """
     # a device is counted with its token: who only knows a uuid can't hold its device up
-    with limited(ctx, client, f"{hashed(body.token)} {body.uuid}"), ctx.database.writing() as session:
+    with limited(ctx, client, "provision", hashed(body.token), body.uuid or ""), ctx.database.writing() as session:
         token = dms_provisioning.take(session, body.token, body.uuid)
         uuid = dms_provisioning.device_for(session, token, body.uuid)
         if dms_provisioning.is_blocked(session, uuid):

@@ -3,6 +3,8 @@
 import logging
 
 from fastapi import APIRouter, Response
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_serial_number
@@ -12,10 +14,10 @@ from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusal
 from thermokeeper.server.refusals import ApiError, blocked, not_found, too_many_tries
 from thermokeeper.server.rules import registry
 from thermokeeper.server.rules.proofs import is_right
-from thermokeeper.server.rules.rows import serial_row
+from thermokeeper.server.rules.rows import find_serial
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.dms_models import DmsDevice
-from thermokeeper.server.storage.models import Serial
+from thermokeeper.server.storage.models import Product, Serial
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -30,7 +32,7 @@ router = APIRouter(prefix="/v1/provision", tags=["devices"])
 )
 def challenge(ctx: Ctx, client: ClientAddress, response: Response, body: schemas.ChallengeRequest) -> schemas.Challenge:
     """No key is needed, and the answer doesn't tell whether there is such a serial number."""
-    with limited(ctx, client, _proving(client, body.serial_number)):
+    with limited(ctx, client, "challenge", *_well_formed(body.serial_number), client):
         nonce = ctx.nonces.give(body.serial_number)
     response.headers["Cache-Control"] = "no-store"
     return schemas.Challenge(nonce=nonce)
@@ -57,17 +59,18 @@ def activate(
     their product demands it.
     """
     number = body.serial_number
-    tries = _proving(client, number) if body.proof else number
-    with limited(ctx, client, tries), ctx.database.writing() as session:
-        if not is_serial_number(number):
-            raise not_found("serial number")
-        serial = serial_row(session, number)
+    # Who only knows a serial number can't use up the tries of a device that proves itself: those are its address's.
+    tries = ("proof", number, client) if body.proof else ("activate", number)
+    with limited(ctx, client, *(tries if is_serial_number(number) else ())), ctx.database.writing() as session:
+        serial = find_serial(session, number) if is_serial_number(number) else None
+        if serial is None:
+            raise _unknown(session, body)
+        _check_proof(ctx, serial, body)
         if serial.blocked:
             raise blocked()
         if session.get(DmsDevice, number) is not None:
             # its uuid is no secret: without this, whoever knows it would get a key to its thing
             raise ApiError(403, "other_service", "this device is provisioned with a token, at /dms/v1/provision")
-        _check_proof(ctx, serial, body)
         thing = serial.thing or registry.new_thing(session, serial)
         key = new_key()
         thing.key_hash = hashed(key)
@@ -79,26 +82,43 @@ def activate(
     return schemas.Activation(api_key=key, thing_id=thing_id)
 
 
-def _proving(client: str, number: str) -> str:
-    """Whose tries are counted, where a proof is given: else who knows a serial number could use up its device's."""
-    return f"{client} {number}"
+def _well_formed(number: str) -> tuple[str, ...]:
+    """For the name of a try: what can be no serial number is all the same."""
+    return (number,) if is_serial_number(number) else ("",)
+
+
+def _unknown(session: Session, body: schemas.ActivationRequest) -> ApiError:
+    """What is said of a number that there isn't: where products demand proofs, no more than of one that there is."""
+    if body.proof is not None:
+        return _wrong_proof()
+    if session.scalar(select(exists().where(Product.proof_required))):
+        return _proof_missing()
+    return not_found("serial number")
+
+
+def _proof_missing() -> ApiError:
+    message = "this device has to prove itself: ask for a nonce at /v1/provision/challenge.json"
+    return ApiError(403, "proof_required", message)
+
+
+def _wrong_proof() -> ApiError:
+    return ApiError(403, "proof_wrong", "the proof isn't right, or its nonce is used or too old")
 
 
 def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest) -> None:
     """ApiError 403 unless the device of this serial number has proved itself, or needn't."""
     if serial.proof_key is None:
         if serial.product.proof_required:
-            message = "devices of this product have to prove themselves, and of this one the server has no key"
-            raise ApiError(403, "proof_required", message)
+            log.warning("serial %s: its product demands proofs, and the server has no key of it", serial.number)
+            raise _wrong_proof() if body.proof is not None else _proof_missing()
         if body.proof is not None:  # tells nothing here, and mustn't open another way to try
-            if wait_s := ctx.by_serial.take(serial.number):
+            if wait_s := ctx.by_serial.take("activate", serial.number):
                 raise too_many_tries(wait_s)
-            ctx.by_serial.succeeded(serial.number)
+            ctx.by_serial.succeeded("activate", serial.number)
         return
     if body.nonce is None or body.proof is None:
-        message = "this device has to prove itself: ask for a nonce at /v1/provision/challenge.json"
-        raise ApiError(403, "proof_required", message)
+        raise _proof_missing()
     fresh = ctx.nonces.take(body.nonce, serial.number)
     if not is_right(body.proof, serial.proof_key, serial.number, body.nonce) or not fresh:
         log.warning("serial %s: wrong proof at activation", serial.number)
-        raise ApiError(403, "proof_wrong", "the proof isn't right, or its nonce is used or too old")
+        raise _wrong_proof()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
 from thermokeeper.server.rules.proofs import Nonces
-from thermokeeper.server.rules.ratelimit import RateLimiter
+from thermokeeper.server.rules.ratelimit import RateLimiter, caller_of
 from thermokeeper.server.secrets import hashed, matches
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage.database import Database
@@ -41,7 +41,8 @@ Ctx = Annotated[Context, Depends(context)]
 
 
 def client_address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    """Who calls, as the limits on tries count callers."""
+    return caller_of(request.client.host) if request.client else ""
 
 
 ClientAddress = Annotated[str, Depends(client_address)]
@@ -104,12 +105,18 @@ CallingOwner = Annotated[str, Depends(owner)]
 
 
 @contextmanager
-def limited(ctx: Context, client: str, number: str) -> Iterator[None]:
-    """A try at a serial number: 429 when there were too many; it counts less when it ends without an error."""
-    names = [(ctx.by_client, client), (ctx.by_serial, number)]
+def limited(ctx: Context, caller: str, *what: str) -> Iterator[None]:
+    """A caller's try at something: 429 when there were too many; it counts less when it ends without an error.
+
+    what: a word for the kind of try, then what it is at, then the caller if each has tries of his own. Without it only
+    the caller's tries are counted.
+    """
+    names: list[tuple[RateLimiter, tuple[str, ...]]] = [(ctx.by_client, (caller,))]
+    if what:
+        names.append((ctx.by_serial, what))
     for limiter, name in names:
-        if wait_s := limiter.take(name):
+        if wait_s := limiter.take(*name):
             raise too_many_tries(wait_s)
     yield
     for limiter, name in names:
-        limiter.succeeded(name)
+        limiter.succeeded(*name)

@@ -37,7 +37,7 @@ def claim_device(
     ctx: Ctx, response: Response, owner_id: CallingOwner, body: dms_schemas.DmsClaimRequest
 ) -> dms_schemas.OwnedDmsDevice:
     """It can then be activated to the products that the owner has access to."""
-    with limited(ctx, f"owner {owner_id}", body.uuid), ctx.database.writing() as session:
+    with limited(ctx, f"owner {owner_id}", "claim", body.uuid, owner_id), ctx.database.writing() as session:
         device = existing(device_row(session, clean(body.uuid) or ""), "device")
         owner = session.get(Owner, owner_id)
         assert owner is not None

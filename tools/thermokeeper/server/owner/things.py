@@ -46,7 +46,7 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
     """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
     for a new thing, and an existing one keeps its own."""
     number = body.serial_number
-    with limited(ctx, f"owner {owner_id}", number), ctx.database.writing() as session:
+    with limited(ctx, f"owner {owner_id}", "claim", number, owner_id), ctx.database.writing() as session:
         if not is_serial_number(number):
             raise not_found("serial number")
         device = device_row(session, number)  # the number is a uuid then

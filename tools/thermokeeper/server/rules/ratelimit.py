@@ -1,13 +1,23 @@
-"""How often one may try: a token bucket for each name, in memory, for one process."""
+"""How often one may try: a token bucket for each name, in memory, for one process.
 
+There are so many buckets and no more: a name has the one that a hash with a random key gives it. So nobody can push a
+spent bucket out with other names, and nobody outside knows which names share one.
+"""
+
+import ipaddress
 import math
 import threading
 import time
-from collections import OrderedDict
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 
-_MAX_BUCKETS = 20_000  # the least recently used go first; a bucket not seen for long is full again anyway
+from thermokeeper.server.secrets import new_key
+
+_BUCKETS = 1 << 16
+
+Name = tuple[str, ...]  # what is tried, then whose try it is: parts aren't composed, a stranger chooses some of them
 
 
 @dataclass(frozen=True)
@@ -26,27 +36,49 @@ class RateLimiter:
         self._rate = rate
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name: tokens, when
+        self._key = new_key().encode()
+        self._tokens = array("d", [rate.burst]) * _BUCKETS
+        self._since = array("d", [clock()]) * _BUCKETS
 
-    def take(self, name: str) -> int:
+    def take(self, *name: str) -> int:
         """0 if the try may go on, otherwise after how many seconds (at least 1) the next one may."""
+        place = self._place(name)
         with self._lock:
-            tokens = self._level(name)
+            tokens = self._level(place)
             # a little less than one is enough: the seconds that were promised have then passed, whatever the rounding
             allowed = tokens >= 1 - 1e-6
-            self._store(name, tokens - 1 if allowed else tokens)
+            self._store(place, tokens - 1 if allowed else tokens)
         return 0 if allowed else max(1, math.ceil((1 - tokens) * self._rate.every_s))
 
-    def succeeded(self, name: str) -> None:
+    def succeeded(self, *name: str) -> None:
+        place = self._place(name)
         with self._lock:
-            self._store(name, self._level(name) + 1 - self._rate.success_cost)
+            self._store(place, self._level(place) + 1 - self._rate.success_cost)
 
-    def _level(self, name: str) -> float:
-        tokens, since = self._buckets.get(name, (self._rate.burst, self._clock()))
-        return min(self._rate.burst, tokens + (self._clock() - since) / self._rate.every_s)
+    def _place(self, name: Name) -> int:
+        digest = blake2b(key=self._key, digest_size=8)
+        for part in name:
+            encoded = part.encode(errors="surrogatepass")
+            digest.update(len(encoded).to_bytes(4, "big") + encoded)
+        return int.from_bytes(digest.digest(), "big") % _BUCKETS
 
-    def _store(self, name: str, tokens: float) -> None:
-        self._buckets[name] = (min(self._rate.burst, tokens), self._clock())
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > _MAX_BUCKETS:
-            self._buckets.popitem(last=False)
+    def _level(self, place: int) -> float:
+        passed_s = self._clock() - self._since[place]
+        return min(self._rate.burst, self._tokens[place] + passed_s / self._rate.every_s)
+
+    def _store(self, place: int, tokens: float) -> None:
+        self._tokens[place] = min(self._rate.burst, tokens)
+        self._since[place] = self._clock()
+
+
+def caller_of(address: str) -> str:
+    """Whose address it is: of IPv6 a network of 64 bits is one caller, who has them all."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.IPv6Network((found, 64), strict=False))
+    return str(found)

@@ -62,6 +62,9 @@ def thing_row(session: Session, thing_id: str) -> Thing:
     return existing(session.scalar(select(Thing).where(Thing.id == thing_id).with_for_update()), "thing")
 
 
+def find_serial(session: Session, number: str) -> Serial | None:
+    return session.scalar(select(Serial).where(Serial.number == clean(number)).with_for_update())
+
+
 def serial_row(session: Session, number: str) -> Serial:
-    wanted = select(Serial).where(Serial.number == clean(number))
-    return existing(session.scalar(wanted.with_for_update()), "serial number")
+    return existing(find_serial(session, number), "serial number")
