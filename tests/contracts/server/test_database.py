@@ -110,6 +110,16 @@ def test_a_second_writer_waits_for_the_first(tmp_path):
     assert order == ["first", "second"]
 
 
+@pytest.mark.parametrize("existed", [False, True])
+def test_only_the_server_s_account_can_read_the_database(tmp_path, existed):
+    tmp_path.chmod(0o755)
+    if existed:
+        (tmp_path / database.DATABASE_FILE).touch(0o644)
+    with LocalServer(tmp_path):
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob(f"{database.DATABASE_FILE}*")}
+    assert len(modes) >= 2 and set(modes.values()) == {0o600}
+
+
 # -- schemas of other days ---------------------------------------------------------------------------------------------
 
 

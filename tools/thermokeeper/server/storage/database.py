@@ -4,7 +4,9 @@ SQLite runs in WAL mode and takes its write lock with the first statement of a w
 process queue for it.
 """
 
+import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -45,7 +47,9 @@ class Database:
         self._full_until_s = 0.0
         self._writers = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         try:
-            _prepare_schema(self.engine.execution_options(writes=True), _file(self.engine))
+            if (file := _file(self.engine)) is not None:
+                _make_private(file)
+            _prepare_schema(self.engine.execution_options(writes=True), file)
         except SQLAlchemyError as error:
             self.engine.dispose()
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
@@ -122,6 +126,14 @@ def _engine(url: URL) -> Engine:
 def _file(engine: Engine) -> Path | None:
     name = engine.url.database if engine.dialect.name == "sqlite" else None
     return Path(name) if name else None
+
+
+def _make_private(file: Path) -> None:
+    """Nobody but the server's account reads it, nor what SQLite puts beside it: that takes its mode."""
+    with contextlib.suppress(OSError):  # what is wrong with the file, SQLite says in its own words
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        if file.stat().st_mode & 0o077:
+            file.chmod(0o600)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _record: object) -> None:
