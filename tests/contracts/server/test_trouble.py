@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Session
 
 from contracts.server.conftest import DATABASE_URL
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.refusals import Busy
+from thermokeeper.server.settings import Limits, Settings
 from thermokeeper.server.storage import database
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
@@ -120,6 +124,34 @@ def test_calls_that_find_the_queue_full_are_503_at_once(tmp_path, make_shop, ref
         assert response.headers["retry-after"]
         assert device.call("GET", "/target-version.json").status_code == 204, "what only reads doesn't wait"
         monkeypatch.undo()
+
+
+def test_more_calls_than_the_server_can_work_on_are_refused_at_once(tmp_path, make_shop, refused, monkeypatch):
+    limits = replace(Settings(tmp_path, ""), limits=Limits(calls_at_once=3))
+    with LocalServer(tmp_path, settings=limits) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        device = shop.device()
+        going_on, inside = threading.Event(), threading.Semaphore(0)
+        reading = Database.reading
+
+        def held_up(self: Database) -> Session:
+            inside.release()
+            going_on.wait(30)
+            return reading(self)
+
+        monkeypatch.setattr(Database, "reading", held_up)
+        url, headers = f"{server.url}/v1/things/{device.thing}/version.json", {"X-ApiKey": device.key}
+        with ThreadPoolExecutor(3) as pool:
+            held = [pool.submit(httpx.get, url, headers=headers, timeout=60) for _ in range(3)]
+            for _ in held:
+                assert inside.acquire(timeout=30)
+            response = device.call("GET", "/version.json")
+            refused(response, 503, "busy")
+            assert response.headers["retry-after"] == "2"
+            going_on.set()
+            assert [answer.result().status_code for answer in held] == [204] * 3
+        assert device.call("GET", "/version.json").status_code == 204
+        shop.vendor.close()
 
 
 def _busy(_database: Database) -> None:

@@ -24,6 +24,7 @@ from thermokeeper.server.gadgetkeeper import devices as device_api
 from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
 from thermokeeper.server.http.context import Context, Ctx
+from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import things as owner_api
@@ -101,6 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate), sightings
     )
     errors.install(app)
+    app.add_middleware(Overload, limit=settings.limits.calls_at_once)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
     app.router.routes.extend(_routes())
     _add_server_pages(app)

@@ -20,6 +20,7 @@ class Limits:
     points_per_call: int = 500
     property_bytes: int = 4096
     serials_per_call: int = 5000
+    calls_at_once: int = 400  # ten for each worker thread; above: 503
 
 
 @dataclass(frozen=True)
