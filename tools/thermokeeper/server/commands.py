@@ -1,4 +1,4 @@
-"""The command `server`: runs one. Those of a vendor and an owner are in `client.commands`.
+"""The command `server`: runs one, copies and checks what it keeps. Vendors and owners have `client.commands`.
 
 Only click is imported at once; the rest when a command runs, so that `--help` answers fast.
 """
@@ -101,6 +101,54 @@ def run(
     except KeyboardInterrupt:  # uvicorn passes on the signal that ended it, unless whoever started us ignores it
         pass
     click.echo("stopped")
+
+
+_DATA = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The server's folder.  [default: a folder of the user's]",
+)
+
+
+@server.command("backup")
+@_DATA
+@click.argument("target", type=click.Path(file_okay=False, path_type=Path))
+def backup(data: Path | None, target: Path) -> None:
+    """Copy all that a server keeps to the new folder TARGET, also while it runs.
+
+    The copy holds the vendor's token and each key's hash: keep it like a password. A server starts on it as it is.
+
+    \b
+    Example:
+      thermokeeper server backup --data ./server ./server-of-today
+      thermokeeper server run --data ./server-of-today
+    """
+    from thermokeeper.server.storage.copies import back_up
+
+    versions, size = back_up(data or default_data(), target)
+    click.echo(f"{target}: the database and the firmware of {versions} versions, {size:,} bytes")
+
+
+@server.command("check")
+@_DATA
+def check(data: Path | None) -> None:
+    """Say whether a server's folder is whole: its database, and each firmware as it was uploaded.
+
+    A server may run on it meanwhile.
+
+    \b
+    Example:
+      thermokeeper server check --data ./server
+    """
+    from thermokeeper.server.storage.copies import faults_of
+
+    folder = data or default_data()
+    faults = list(faults_of(folder))
+    for line in faults:
+        click.echo(line, err=True)
+    if faults:
+        raise ToolError(f"{folder} isn't whole: take the last backup, or upload these versions as new ones")
+    click.echo(f"{folder} is whole")
 
 
 GROUPS = [server]
