@@ -34,6 +34,13 @@ def test_every_path_of_the_contract_is_there(document):
     }
 
 
+def test_an_answer_is_not_said_to_be_two_kinds_at_once(document):
+    for method, path, operation in _operations(document):
+        for status, response in operation["responses"].items():
+            for content in response.get("content", {}).values():
+                assert not {"$ref", "type"} <= set(content.get("schema", {})), (method, path, status)
+
+
 def test_every_reference_leads_somewhere(document):
     def walk(node):
         if isinstance(node, dict):

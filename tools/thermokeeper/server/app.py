@@ -122,12 +122,18 @@ def _routes() -> list[BaseRoute]:
 
 
 def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """FastAPI's document, where it documents refusals in the media type of the answer: ours are the path's."""
+    """FastAPI's document, where it documents refusals in the media type of the answer: ours are the path's.
+
+    And where it says of a streamed answer that it is a text, beside what it really is.
+    """
     if app.openapi_schema is None:
         for path, methods in generate()["paths"].items():
             media_type = messagepack.MEDIA_TYPE if errors.speaks_messagepack(path) else "application/json"
             for operation in methods.values():
                 for status, response in operation["responses"].items():
+                    for content in response.get("content", {}).values():
+                        if "$ref" in content.get("schema", {}):
+                            content["schema"].pop("type", None)
                     if status == "default" or int(status) >= 400:
                         response["content"] = {media_type: next(iter(response["content"].values()))}
     return generate()
