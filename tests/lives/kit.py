@@ -182,7 +182,7 @@ class Company:
         self.runtime = runtime
         token = "a-token-of-the-tests"
         # The limits on activations go by the host's clock; a virtual day takes a second of it.
-        settings = Settings(folder / "server", token, serial_rate=_OFTEN, client_rate=_OFTEN)
+        settings = Settings(folder / "server", token, serial_rate=_OFTEN, client_rate=_OFTEN, points_rate=_OFTEN)
         self.server = LocalServer(folder / "server", token=token, settings=settings)
         self.server.start()
         self.front = Front(self.server.url).__enter__()

@@ -3,13 +3,18 @@
 import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thermokeeper.contract.times import format_time, now, parse_time
+from thermokeeper.server.local import LocalServer
+from thermokeeper.server.rules.ratelimit import Rate
+from thermokeeper.server.settings import Limits, Settings
 
 AT = "2026-11-21T20:13:18.000+0000"
 
@@ -171,3 +176,35 @@ def test_a_reading_of_the_future_is_the_last_one_only_until_the_next(shop):
     device.post_points([{"value": 20.5, "at": "2026-11-21T20:14:18Z"}])
     assert shop.vendor.thing(device.thing).readings[0].value == 21.5, "that one was measured before"
     assert shop.vendor.thing(device.thing).readings[0].count == 4
+
+
+def test_one_thing_can_not_fill_the_tables_of_names(tmp_path, make_shop, refused):
+    limits = replace(Settings(tmp_path, ""), limits=Limits(events_of_a_thing=2, properties_of_a_thing=2))
+    with LocalServer(tmp_path, settings=limits) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        device, other = shop.device(), shop.device()
+        for number in range(2):
+            assert device.post_points([{"value": 1}], f"event{number}").status_code == 204
+            assert device.call("PUT", f"/properties/p{number}/value.json", {"value": 1}).status_code == 204
+        refused(device.post_points([{"value": 1}], "event2"), 413, "too_many_names")
+        refused(device.call("PUT", "/properties/p2/value.json", {"value": 1}), 413, "too_many_names")
+        assert device.post_points([{"value": 2}], "event1").status_code == 204, "what is there goes on"
+        assert device.call("PUT", "/properties/p1/value.json", {"value": 2}).status_code == 204
+        assert other.post_points([{"value": 1}], "event2").status_code == 204, "and others"
+        shop.vendor.close()
+
+
+def test_one_thing_can_not_fill_the_disk(tmp_path, make_shop, refused):
+    rare = replace(Settings(tmp_path, ""), points_rate=Rate(burst=100, every_s=1000))
+    with LocalServer(tmp_path, settings=rare) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        device, other = shop.device(), shop.device()
+        points = [{"value": number} for number in range(60)]
+        assert device.post_points(points).status_code == 204
+        response = device.post_points(points)
+        refused(response, 429, "too_many_points")
+        assert 19_000 <= int(response.headers["retry-after"]) <= 20_000
+        assert device.post_points(points[:40]).status_code == 204, "as many as are left"
+        assert other.post_points(points).status_code == 204
+        assert len(list(shop.vendor.datapoints(device.thing))) == 100
+        shop.vendor.close()

@@ -99,7 +99,13 @@ def create_app(settings: Settings) -> FastAPI:
         **_ROUTING,
     )
     app.state.context = Context(
-        settings, database, firmware, RateLimiter(settings.serial_rate), RateLimiter(settings.client_rate), sightings
+        settings,
+        database,
+        firmware,
+        by_serial=RateLimiter(settings.serial_rate),
+        by_client=RateLimiter(settings.client_rate),
+        sightings=sightings,
+        points=RateLimiter(settings.points_rate),
     )
     errors.install(app)
     app.add_middleware(Overload, limit=settings.limits.calls_at_once)

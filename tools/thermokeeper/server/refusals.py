@@ -37,6 +37,11 @@ def too_many_tries(wait_s: int) -> ApiError:
     return ApiError(429, "too_many_tries", message, {"Retry-After": str(wait_s)})
 
 
+def too_many_points(wait_s: int) -> ApiError:
+    message = f"too many datapoints of this thing; try again in {wait_s} seconds"
+    return ApiError(429, "too_many_points", message, {"Retry-After": str(wait_s)})
+
+
 def disk_full() -> ApiError:
     message = "the server's disk is full: nothing new is taken until there is room; what is there can be read"
     return ApiError(507, "disk_full", message, {"Retry-After": "60"})

@@ -20,6 +20,8 @@ class Limits:
     points_per_call: int = 500
     property_bytes: int = 4096
     serials_per_call: int = 5000
+    events_of_a_thing: int = 32  # names
+    properties_of_a_thing: int = 64
     calls_at_once: int = 400  # ten for each worker thread; above: 503
 
 
@@ -35,6 +37,8 @@ class Settings:
     serial_rate: Rate = Rate(burst=10, every_s=60, success_cost=0.2)
     # many devices behind one address: 2400 activations at once, 120 guesses, then one in 5 s
     client_rate: Rate = Rate(burst=120, every_s=5, success_cost=0.05)
+    # of one thing's datapoints: a day of a reading every 8 s at once, then two a second
+    points_rate: Rate = Rate(burst=10_000, every_s=0.5)
 
 
 def vendor_token(data_dir: Path, file: Path | None = None) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from thermokeeper.contract import schemas
 from thermokeeper.server.http.context import CallingThing, Ctx, OwnThing
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
-from thermokeeper.server.http.responses import document, refusals_of
+from thermokeeper.server.http.responses import document, refusal, refusals_of
 from thermokeeper.server.http.streaming import Base64JsonResponse, FileResponse
 from thermokeeper.server.http.things import Word, check_word, confirm_version, store_property, take_points
 from thermokeeper.server.refusals import ApiError, not_found
@@ -160,7 +160,7 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
     "/things/{thing_id}/events/{event}/datapoints.json",
     summary="Event datapoints: deliver readings",
     status_code=204,
-    responses=_refusals(400, 401, 403, 404, 413),
+    responses={**_refusals(400, 401, 403, 404, 413), 429: refusal("too many of this thing; Retry-After says when")},
 )
 def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
     """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once."""

@@ -28,6 +28,7 @@ class Context:
     by_serial: RateLimiter
     by_client: RateLimiter
     sightings: Sightings
+    points: RateLimiter
     nonces: Nonces = field(default_factory=Nonces)
 
 

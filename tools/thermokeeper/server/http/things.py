@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import Path
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
@@ -14,7 +14,7 @@ from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.pages import page_of, row_number
-from thermokeeper.server.refusals import ApiError, conflict
+from thermokeeper.server.refusals import ApiError, conflict, too_many_points
 from thermokeeper.server.rules import registry
 from thermokeeper.server.rules.rows import thing_row
 from thermokeeper.server.storage.models import Datapoint, PropertyValue, Reading, Thing, Version
@@ -49,6 +49,7 @@ def store_property(ctx: Context, thing_id: str, name: str, text: str) -> None:
         thing_row(session, thing_id)
         row = session.get(PropertyValue, (thing_id, name))
         if row is None:
+            _check_names(session, PropertyValue, thing_id, ctx.settings.limits.properties_of_a_thing, "properties")
             row = PropertyValue(thing_id=thing_id, name=name)
             session.add(row)
         row.value, row.changed_at = text, now()
@@ -63,9 +64,21 @@ def take_points(ctx: Context, thing_id: str, event: str, points: list[schemas.Da
     limit = ctx.settings.limits.points_per_call
     if len(points) > limit:
         raise ApiError(413, "too_large", f"at most {limit} datapoints in one call")
+    if wait_s := ctx.points.take(thing_id, cost=len(points)):
+        raise too_many_points(wait_s)
     with ctx.database.writing() as session:
         thing = thing_row(session, thing_id)  # locks: the same points may arrive twice at once
+        if points and session.get(Reading, (thing_id, event)) is None:
+            _check_names(session, Reading, thing_id, ctx.settings.limits.events_of_a_thing, "events")
         _store_points(session, thing.id, event, points)
+
+
+def _check_names(
+    session: Session, kind: type[Reading] | type[PropertyValue], thing_id: str, limit: int, what: str
+) -> None:
+    """ApiError 413 if the thing has as many as one may: each takes its place in every list of things."""
+    if (session.scalar(select(func.count()).where(kind.thing_id == thing_id)) or 0) >= limit:
+        raise ApiError(413, "too_many_names", f"a thing has at most {limit} {what}")
 
 
 def _store_points(session: Session, thing_id: str, event: str, points: Iterable[schemas.DatapointIn]) -> None:

@@ -40,15 +40,18 @@ class RateLimiter:
         self._tokens = array("d", [rate.burst]) * _BUCKETS
         self._since = array("d", [clock()]) * _BUCKETS
 
-    def take(self, *name: str) -> int:
-        """0 if the try may go on, otherwise after how many seconds (at least 1) the next one may."""
+    def take(self, *name: str, cost: float = 1) -> int:
+        """0 if the try may go on, otherwise after how many seconds (at least 1) the next one may.
+
+        cost: for how many it counts, at most the rate's burst.
+        """
         place = self._place(name)
         with self._lock:
             tokens = self._level(place)
             # a little less than one is enough: the seconds that were promised have then passed, whatever the rounding
-            allowed = tokens >= 1 - 1e-6
-            self._store(place, tokens - 1 if allowed else tokens)
-        return 0 if allowed else max(1, math.ceil((1 - tokens) * self._rate.every_s))
+            allowed = tokens >= cost - 1e-6
+            self._store(place, tokens - cost if allowed else tokens)
+        return 0 if allowed else max(1, math.ceil((cost - tokens) * self._rate.every_s))
 
     def succeeded(self, *name: str) -> None:
         place = self._place(name)
