@@ -3,11 +3,10 @@
 One record in NVS. It is believed only as far as it fits what really runs: ids are tied to a release's digest, and the
 running slot's header says which release that is. It asks no server and touches no slot.
 
-Fields: `id`, `digest`, `version` of the release confirmed last, and the `thing` that it was confirmed for; `next` {id,
-digest, version} from before a slot is selected until its release is confirmed on the server; `failed` likewise, with
-`tries`: a release that was rolled back, or left because it kept crashing, and `why`, as far as the board can tell,
-until the server was told; its tries count on if it passes a later trial. `other`: the one confirmed before, which
-the server is told of again if it is left for that one. `spent`: updates one after the other.
+Fields: `id`, `digest`, `version` of the release confirmed last, `thing` that it was confirmed for, `other` {id, digest}
+confirmed before it; `next` {id, digest, version} from before a slot is selected until its release is confirmed on the
+server; `failed` likewise, with `tries`: rolled back, or left because it kept crashing, and `why`, as far as the board
+can tell, until the server was told; its tries count on if it passes a later trial. `spent`: updates in a row.
 """
 
 from keeper.talking.address import is_plain, printable
@@ -91,14 +90,15 @@ class Ledger:
         left = None
         if expected:
             record["next"] = None
-            left = expected if aborted else None
-        elif on_trial and record.get("id") and record.get("digest") not in (None, self._digest):
+            left = expected if aborted and not self._was_left() else None
+        elif on_trial and record.get("digest") not in (None, self._digest):
             # Nobody ordered this trial: main.py left the confirmed release, which kept crashing.
-            left = {"id": record["id"], "digest": record["digest"], "version": record.get("version")}
-            record["id"] = None
-            found = record.get("other")
-            if found and self.runs(found["digest"]):  # the server believes that the other one runs
-                record["next"] = {"id": found["id"], "digest": self._digest, "version": self._version}
+            if record.get("id"):
+                left = {"id": record["id"], "digest": record["digest"], "version": record.get("version")}
+                record["id"] = None
+            other = record.get("other")
+            if other and self.runs(other["digest"]):  # the server believes that the one that was left runs
+                expected = record["next"] = {"id": other["id"], "digest": self._digest, "version": self._version}
         if left:
             before = record.get("failed")
             left["tries"] = before["tries"] + 1 if before and before["digest"] == left["digest"] else 1
@@ -107,6 +107,11 @@ class Ledger:
         if left or expected:
             self._keep()
         return left["version"] if left else None
+
+    def _was_left(self):
+        """Whether main.py had left what runs: then the trial that failed was the other release's, and no update."""
+        failed = self._record.get("failed")
+        return not self._record.get("id") and failed and self.runs(failed["digest"])
 
     def untold_failure(self):
         """(version id, version, why) of a failure that the server hasn't been told, or None."""

@@ -89,7 +89,7 @@ _EXPECTS_LATE: tuple[Change, ...] = (
 )
 _NO_SETTLING: Change = (
     "keeper/remembering/ledger.py",
-    "            left = expected if aborted else None\n",
+    "            left = expected if aborted and not self._was_left() else None\n",
     "            left = None\n",
 )
 _STORED_LATE: Change = (

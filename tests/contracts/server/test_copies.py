@@ -95,6 +95,7 @@ def test_a_backup_does_not_keep_firmware_that_is_damaged(tmp_path, make_shop):
         (tmp_path / f"data/firmware/{version.id}.bin").write_bytes(b"FIRMWARE")
         with pytest.raises(ToolError, match="isn't what was uploaded"):
             back_up(tmp_path / "data", tmp_path / "copy")
+        assert [path.name for path in tmp_path.iterdir()] == ["data"], "nothing that looks like a backup"
         shop.vendor.close()
 
 

@@ -190,6 +190,22 @@ def test_the_server_is_told_again_of_the_release_before_one_that_was_left():
         assert _ledger(A).settle(False, "reset", on_trial=True) is None, "it is still awaited"
         _ledger(A).confirmed("ida")
         assert _ledger(A).known_id() == "ida" and _ledger(A).awaited_id() is None
+    with board():  # its trial may fail, while the server is away, say: that is no update that failed
+        _ledger(A).confirmed("ida")
+        _ledger(B).confirmed("idb")
+        for _ in range(2):
+            _ledger(A).settle(False, "crash", on_trial=True)
+            assert _ledger(A).awaited_id() == "ida"
+            assert _ledger(B).settle(True, "watchdog") is None
+            assert _ledger(B).untold_failure() == ("idb", "B.0", "crash")
+        _ledger(A).settle(False, "crash", on_trial=True)
+        _ledger(A).confirmed("ida")
+        assert _ledger(A).holds_back("idb", 0) and not _ledger(A).holds_back("ida", 0)
+    with board():  # but one that failed once, passed a later trial and is confirmed may see an update fail
+        _rolled_back(1)
+        _ledger(B).confirmed("idb")
+        _ledger(B).expect("idc", C)
+        assert _ledger(B).settle(True, "watchdog") == "C.0"
     with board():  # what lies in the other slot is another release than the one before
         _ledger(A).confirmed("ida")
         _ledger(B).confirmed("idb")

@@ -14,8 +14,11 @@ class ApiError(Exception):
         self.headers = dict(headers) if headers else None
 
 
-class Busy(Exception):
-    """Others are writing, and have been for too long: 503, and the caller tries again."""
+class Busy(ApiError):
+    """More than the server can work on, or others have been writing for too long: the caller tries again."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "busy", "too many calls at once; try again", {"Retry-After": "2"})
 
 
 def unauthorized(header: str) -> ApiError:

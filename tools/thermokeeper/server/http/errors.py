@@ -16,8 +16,8 @@ from starlette.types import Scope
 
 from thermokeeper.contract.faults import in_words
 from thermokeeper.server.http.messagepack import MessagePackResponse
-from thermokeeper.server.refusals import ApiError, Busy, disk_full
-from thermokeeper.server.storage.database import is_full
+from thermokeeper.server.refusals import ApiError, disk_full
+from thermokeeper.server.storage.database import found_no_room
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -34,12 +34,16 @@ def answer(path: str, status: int, code: str, message: str, headers: Mapping[str
     return kind({"error": {"code": code, "message": message}}, status, dict(headers) if headers else None)
 
 
+def answer_of(path: str, error: ApiError) -> Response:
+    return answer(path, error.status, error.code, error.message, error.headers)
+
+
 def install(app: FastAPI) -> None:
     """Make `app` answer every failure in our form."""
 
     @app.exception_handler(ApiError)
     async def refused(request: Request, error: ApiError) -> Response:
-        return answer(request.url.path, error.status, error.code, error.message, error.headers)
+        return answer_of(request.url.path, error)
 
     @app.exception_handler(HTTPException)
     async def not_taken(request: Request, error: HTTPException) -> Response:
@@ -65,10 +69,6 @@ def install(app: FastAPI) -> None:
         message = "this clashes with something there is already, or with another change just made"
         return answer(path, 409, "conflict", message)
 
-    @app.exception_handler(Busy)
-    async def busy(request: Request, _error: Busy) -> Response:
-        return answer(request.url.path, 503, "busy", "too many calls at once; try again", {"Retry-After": "2"})
-
     @app.exception_handler(OSError)
     async def no_file(request: Request, error: OSError) -> Response:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -76,7 +76,7 @@ def install(app: FastAPI) -> None:
         return _no_room(request)
 
     async def unavailable(request: Request, error: Exception) -> Response:
-        if isinstance(error, OperationalError) and is_full(error):
+        if isinstance(error, OperationalError) and found_no_room(error):
             return _no_room(request)
         log.error("database: %s", error)
         message = "the database does not answer; try again later"
@@ -94,8 +94,7 @@ def install(app: FastAPI) -> None:
 
 def _no_room(request: Request) -> Response:
     log.error("the disk of the data folder is full")
-    error = disk_full()
-    return answer(request.url.path, error.status, error.code, error.message, error.headers)
+    return answer_of(request.url.path, disk_full())
 
 
 def _methods(router: Router, scope: Scope) -> set[str]:

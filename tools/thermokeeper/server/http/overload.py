@@ -6,7 +6,8 @@ begins: a download that a slow device takes minutes for holds nobody up.
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from thermokeeper.server.http.errors import answer
+from thermokeeper.server.http.errors import answer_of
+from thermokeeper.server.refusals import Busy
 
 _ALWAYS = ("/healthz",)  # who asks there wants to know whether the server lives
 
@@ -24,8 +25,7 @@ class Overload:
             await self._app(scope, receive, send)
             return
         if self._working >= self._limit:
-            message = "too many calls at once; try again"
-            await answer(scope["path"], 503, "busy", message, {"Retry-After": "2"})(scope, receive, send)
+            await answer_of(scope["path"], Busy())(scope, receive, send)
             return
         counted = True
         self._working += 1

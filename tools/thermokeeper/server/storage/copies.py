@@ -26,30 +26,26 @@ Version = tuple[str, str, int, str]  # id, name, bytes, SHA-256 in hex
 
 
 def back_up(data: Path, target: Path) -> tuple[int, int]:
-    """Copy the data folder into a new or empty one; versions with firmware, and bytes. ToolError if it can't be."""
+    """Copy the data folder to a new or empty one, which is there only once it is whole. ToolError if it can't be.
+
+    Gives the number of versions with firmware, and the bytes of all.
+    """
     _source(data)
+    part = target.with_name(target.name + ".part")
     try:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(target.iterdir()):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise ToolError(f"{target} isn't empty: give a new folder, so that no former copy is lost")
-        (target / FIRMWARE).mkdir(mode=0o700)
-        for _ in range(_TRIES):
-            _copy_database(data, target)
-            with contextlib.suppress(FileNotFoundError):
-                versions = _versions(target)
-                size = sum(_copy_firmware(data, target, version) for version in versions)
-                break
-        else:
-            raise ToolError(f"{data}: firmware is missing there; `thermokeeper server check` says which")
-        for name in (TOKEN_FILE, "tls"):
-            if (data / name).is_dir():
-                shutil.copytree(data / name, target / name)
-            elif (data / name).exists():
-                shutil.copy2(data / name, target / name)
-        _sync(target)
+        shutil.rmtree(part, ignore_errors=True)  # of a backup that was killed
+        (part / FIRMWARE).mkdir(mode=0o700, parents=True)
+        part.chmod(0o700)
+        versions, size = _copy(data, part)
+        _sync(part)
+        part.replace(target)
     except (OSError, sqlite3.Error) as error:
         raise ToolError(f"{data} can't be copied to {target}: {error}") from None
-    return len(versions), size + (target / DATABASE_FILE).stat().st_size
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return versions, size
 
 
 def faults_of(data: Path) -> Iterator[str]:
@@ -87,6 +83,23 @@ def _opened(data: Path) -> Iterator[sqlite3.Connection]:
     uri = f"{(data / DATABASE_FILE).resolve().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
         yield connection
+
+
+def _copy(data: Path, target: Path) -> tuple[int, int]:
+    for _ in range(_TRIES):
+        _copy_database(data, target)
+        with contextlib.suppress(FileNotFoundError):
+            versions = _versions(target)
+            size = sum(_copy_firmware(data, target, version) for version in versions)
+            break
+    else:
+        raise ToolError(f"{data}: firmware is missing there; `thermokeeper server check` says which")
+    for name in (TOKEN_FILE, "tls"):
+        if (data / name).is_dir():
+            shutil.copytree(data / name, target / name)
+        elif (data / name).exists():
+            shutil.copy2(data / name, target / name)
+    return len(versions), size + (target / DATABASE_FILE).stat().st_size
 
 
 def _copy_database(data: Path, target: Path) -> None:

@@ -71,7 +71,7 @@ class Database:
             with self._writers.begin() as session:
                 yield session
         except OperationalError as error:
-            if is_full(error):
+            if found_no_room(error):
                 self._full_until_s = time.monotonic() + _FULL_S
             raise
         else:
@@ -88,7 +88,7 @@ class Database:
         self.engine.dispose()
 
 
-def is_full(error: OperationalError) -> bool:
+def found_no_room(error: OperationalError) -> bool:
     """Whether the database has no room on its disk."""
     return getattr(error.orig, "sqlstate", None) == _NO_ROOM or "disk is full" in str(error.orig)
 
