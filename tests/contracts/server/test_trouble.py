@@ -154,6 +154,19 @@ def test_more_calls_than_the_server_can_work_on_are_refused_at_once(tmp_path, ma
         shop.vendor.close()
 
 
+def test_a_download_that_nobody_reads_on_holds_no_call_up(tmp_path, make_shop):
+    limits = replace(Settings(tmp_path, ""), limits=Limits(calls_at_once=1))
+    with LocalServer(tmp_path, settings=limits) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        version = shop.version("1", bytes(16 << 20), publish=True)  # more than any buffer on the way holds
+        device = shop.device()
+        url = f"{server.url}/v1/versions/{version.id}/firmware.bin"
+        with httpx.stream("GET", url, headers={"X-ApiKey": device.key}) as download:
+            assert download.status_code == 200
+            assert device.call("GET", "/version.json").status_code == 204
+        shop.vendor.close()
+
+
 def _busy(_database: Database) -> None:
     raise Busy
 
