@@ -32,6 +32,19 @@ def test_it_finds_the_raw_prompt_through_a_soft_reset_that_runs_boot_py_only(ben
     assert [line for line in bench.said if "raw REPL" in line or "42" in line or "\4" in line] == []
 
 
+def test_what_a_quick_program_hears_is_nothing_for_the_console_either(bench, monkeypatch):
+    tell = bench.port.tell
+
+    def tell_a_quick_one(data):
+        tell(data)
+        if data.endswith(b"\4>"):  # it has left the raw prompt before the next line of the simulator runs
+            bench.port.raw = False
+
+    monkeypatch.setattr(bench.port, "tell", tell_a_quick_one)
+    assert mpremote(bench.port.path, "exec", "print(6 * 7)") == "42\n"
+    assert [line for line in bench.said if "42" in line or "\4" in line] == []
+
+
 def test_a_board_that_it_resets_goes_on_measuring(bench):
     mpremote(bench.port.path, "exec", "pass")
     seen = len(bench.events)

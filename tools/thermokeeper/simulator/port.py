@@ -197,8 +197,11 @@ class _PortLife(ProcessLife):
             while selector.select(_POLL_S) or process.poll() is None:
                 if selector.select(0):
                     data = os.read(console, _BLOCK)
+                    # what programs talk among themselves is nothing to read; asked before the port is told, for what
+                    # it hears there is what makes a program leave the raw prompt
+                    among_programs = self.board.port.raw
                     self.board.port.tell(data)
-                    if not self.board.port.raw:  # what programs talk among themselves is nothing to read
+                    if not among_programs:
                         os.write(said, data)
                     last = (last + data)[-len(_PROMPT) :]
                     if raw and last == _PROMPT:
