@@ -148,7 +148,7 @@ def test_a_path_that_is_not_there(http, refused, path):
         ("GET", "/v1/provision/activate.json", "POST"),
         ("DELETE", f"/v1/things/{NOBODY}.json", "PUT"),
         ("PATCH", f"/v1/versions/{NOBODY}/firmware.bin", "GET"),
-        ("BREW", "/healthz", "GET"),
+        ("PROPFIND", "/healthz", "GET"),
     ],
 )
 def test_a_method_that_a_path_does_not_take(http, refused, method, path, allowed):

@@ -23,7 +23,7 @@ from thermokeeper.server.gadgetkeeper import activation as activation_api
 from thermokeeper.server.gadgetkeeper import devices as device_api
 from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
-from thermokeeper.server.http.context import Context, Ctx
+from thermokeeper.server.http.context import Context, Ctx, stranger
 from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.owner import dms as owner_dms_api
@@ -109,7 +109,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     errors.install(app)
     app.add_middleware(Overload, limit=settings.limits.calls_at_once)
-    app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
+    app.add_middleware(
+        BodyLimit,
+        limit_of=_body_limits(settings.limits),
+        strangers_bytes=settings.limits.device_body_bytes,
+        refusal_of=functools.partial(stranger, app.state.context),
+    )
     app.router.routes.extend(_routes())
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ import uvicorn
 from thermokeeper.contract.tokens import check_token
 from thermokeeper.errors import ToolError
 from thermokeeper.server.app import create_app
+from thermokeeper.server.http.connections import BACKLOG, Gate, room_for
 from thermokeeper.server.settings import Settings, vendor_token
 from thermokeeper.server.tls import TlsFiles, prepare
 
@@ -30,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the same port again after a restart
             listening.bind(address)
-            listening.listen(128)
+            listening.listen(BACKLOG)
         except OSError:
             listening.close()
             raise
@@ -51,8 +52,12 @@ def configuration(
     settings: Settings, *, access_log: bool, log_level: str, proxy: str | None = None, tls: TlsFiles | None = None
 ) -> uvicorn.Config:
     """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken."""
+    limits = settings.limits.connections
+    gate = Gate(replace(limits, connections=room_for(limits.connections)))
     return uvicorn.Config(
         create_app(settings),
+        http=gate,  # type: ignore[arg-type]  # called as a class would be
+        backlog=BACKLOG,
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ws="none",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from thermokeeper.contract.tokens import TOKEN_FILE, read_token
 from thermokeeper.errors import ToolError
+from thermokeeper.server.http.connections import ConnectionLimits
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.secrets import new_key
 
@@ -23,6 +24,7 @@ class Limits:
     events_of_a_thing: int = 32  # names
     properties_of_a_thing: int = 64
     calls_at_once: int = 400  # ten for each worker thread; above: 503
+    connections: ConnectionLimits = ConnectionLimits()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
 from thermokeeper.server.rules.proofs import Nonces
@@ -91,6 +94,16 @@ OwnThing = Annotated[str, Depends(own_thing)]
 def vendor(ctx: Ctx, token: Annotated[str | None, Security(_vendor_header)]) -> None:
     if token is None or not matches(token, hashed(ctx.settings.vendor_token)):
         raise unauthorized("X-VendorToken")
+
+
+async def stranger(ctx: Context, scope: Scope) -> ApiError | None:
+    """What to say to whoever sends a large body, as only a vendor does; None if it is one."""
+    token = Headers(scope=scope).get("x-vendortoken")
+    try:
+        await run_in_threadpool(vendor, ctx, token)
+    except ApiError as refusal:
+        return refusal
+    return None
 
 
 def owner(ctx: Ctx, token: Annotated[str | None, Security(_owner_header)]) -> str:

@@ -21,7 +21,7 @@ from thermokeeper.server.storage.database import found_no_room
 
 log = logging.getLogger("thermokeeper.server")
 
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 def speaks_messagepack(path: str) -> bool:

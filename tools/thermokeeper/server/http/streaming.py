@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from anyio import to_thread
+from anyio import CancelScope, create_task_group, to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -43,11 +43,26 @@ class FileResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._file:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if scope["method"] != "HEAD":
-                blocks = self.blocks()
-                while block := await to_thread.run_sync(next, blocks, b""):
-                    await send({"type": "http.response.body", "body": block, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+                return
+            async with create_task_group() as tasks:
+                tasks.start_soon(_until_gone, receive, tasks.cancel_scope)
+                await self._send_blocks(send)
+                tasks.cancel_scope.cancel()
+
+    async def _send_blocks(self, send: Send) -> None:
+        blocks = self.blocks()
+        while block := await to_thread.run_sync(next, blocks, b""):
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_gone(receive: Receive, sending: CancelScope) -> None:
+    """Ends the sending once nobody reads it: what is sent to a caller who has gone isn't refused, only lost."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    sending.cancel()
 
 
 class Base64JsonResponse(FileResponse):
