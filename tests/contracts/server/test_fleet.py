@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import create_engine
 
 from contracts.server.conftest import DATABASE_URL
+from contracts.server.queries import watched
 from thermokeeper.server.storage.database import DATABASE_FILE
-
-GROWING = ("things", "serials", "datapoints", "readings", "property_values", "dms_devices", "dms_token_uses", "audit")
-# Where a step "scans" it: the rows of a list in its index's order, until the page is full.
-IN_ORDER = ("USING INDEX", "USING COVERING INDEX")
-OF_MANY = re.compile(r"\((product_id|template_id|target_version_id|current_version_id)=\?\)")
-
-
-class Queries:
-    """The SELECTs that a server made while it was watched, with their parameters, each text once."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, Any] = {}
-        self.count = 0
-
-    def heard(self, _connection, _cursor, statement: str, parameters: Any, *_more: Any) -> None:
-        self.count += 1
-        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE")):
-            self.seen.setdefault(statement, parameters)
-
-    def walks(self, engine: Engine) -> list[str]:
-        """Steps that look at each row of a table that grows, or at all that belong to one product, owner or version."""
-        found = []
-        with engine.connect() as connection:
-            for statement, parameters in self.seen.items():
-                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-                for step in (row[3] for row in plan):
-                    walked = step.startswith("SCAN ") and step.split()[1] in GROWING
-                    if (walked and not any(way in step for way in IN_ORDER)) or OF_MANY.search(step):
-                        found.append(f"{step}: {statement}")
-        return found
-
-
-@contextmanager
-def watched() -> Iterator[Queries]:
-    queries = Queries()
-    event.listen(Engine, "before_cursor_execute", queries.heard)
-    try:
-        yield queries
-    finally:
-        event.remove(Engine, "before_cursor_execute", queries.heard)
 
 
 @pytest.fixture

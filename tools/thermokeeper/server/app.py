@@ -25,10 +25,12 @@ from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
 from thermokeeper.server.http.context import Context, Ctx, stranger
 from thermokeeper.server.http.overload import Overload
+from thermokeeper.server.http.polls import Polls
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
+from thermokeeper.server.rules.known import KnownDevices
 from thermokeeper.server.rules.ratelimit import RateLimiter
 from thermokeeper.server.settings import Limits, Settings
 from thermokeeper.server.storage.database import Database
@@ -82,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
     database = Database(settings.database_url, settings.data_dir)
     sightings = Sightings(database)
+    known = KnownDevices(database.changes)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -106,6 +109,7 @@ def create_app(settings: Settings) -> FastAPI:
         by_client=RateLimiter(settings.client_rate),
         sightings=sightings,
         points=RateLimiter(settings.points_rate),
+        known=known,
     )
     errors.install(app)
     app.add_middleware(Overload, limit=settings.limits.calls_at_once)
@@ -115,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
         strangers_bytes=settings.limits.device_body_bytes,
         refusal_of=functools.partial(stranger, app.state.context),
     )
+    app.add_middleware(Polls, known=known, sightings=sightings)
     app.router.routes.extend(_routes())
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]

@@ -5,7 +5,7 @@ import json
 from fastapi import APIRouter, Request, Response
 
 from thermokeeper.contract import schemas
-from thermokeeper.server.http.context import CallingThing, Ctx, OwnThing
+from thermokeeper.server.http.context import CallingThing, Ctx, OwnDevice, OwnThing
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
 from thermokeeper.server.http.responses import document, refusal, refusals_of
 from thermokeeper.server.http.streaming import Base64JsonResponse, FileResponse
@@ -39,11 +39,11 @@ router = APIRouter(prefix="/v1", tags=["devices"])
     response_model_exclude_none=True,
     responses={204: {"description": "none set"}, **_refusals(401, 403, 404)},
 )
-def get_target_version(ctx: Ctx, thing_id: OwnThing) -> schemas.VersionSummary | Response:
+async def get_target_version(device: OwnDevice) -> Response:
     """The serial number's own target version, or else what its template has published."""
-    with ctx.database.reading() as session:
-        version = registry.target_of(find_thing(session, thing_id).serial)
-        return registry.summary(version) if version is not None else Response(status_code=204)
+    if device.target is None:
+        return Response(status_code=204)
+    return Response(device.target, media_type="application/json")
 
 
 @router.get(

@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
+from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.known import Known, KnownDevices
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import RateLimiter, caller_of
 from thermokeeper.server.secrets import hashed, matches
@@ -32,10 +34,11 @@ class Context:
     by_client: RateLimiter
     sightings: Sightings
     points: RateLimiter
+    known: KnownDevices
     nonces: Nonces = field(default_factory=Nonces)
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
     found = request.app.state.context
     assert isinstance(found, Context)
     return found
@@ -44,7 +47,7 @@ def context(request: Request) -> Context:
 Ctx = Annotated[Context, Depends(context)]
 
 
-def client_address(request: Request) -> str:
+async def client_address(request: Request) -> str:
     """Who calls, as the limits on tries count callers."""
     return caller_of(request.client.host) if request.client else ""
 
@@ -62,30 +65,62 @@ _owner_header = APIKeyHeader(
 )
 
 
-def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)]) -> str:
-    """Id of the thing whose key this is. 401; 403 once its serial is blocked."""
+async def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)]) -> Known:
+    """The device whose key this is. 401; 403 once its serial is blocked."""
+    if key is None:
+        raise unauthorized("X-ApiKey")
+    known = ctx.known.look(hashed(key))
+    if known is None:
+        known = await run_in_threadpool(_find_device, ctx, key)
+    ctx.sightings.note(known.thing_id)
+    return known
+
+
+def _find_device(ctx: Context, key: str) -> Known:
+    key_hash = hashed(key)
+    mark = ctx.known.mark(key_hash)
     with ctx.database.reading() as session:
-        thing = session.scalar(select(Thing).where(Thing.key_hash == hashed(key))) if key else None
-        if key is None or thing is None or thing.key_hash is None or not matches(key, thing.key_hash):
+        thing = session.scalar(select(Thing).where(Thing.key_hash == key_hash).options(*registry.with_target()))
+        if thing is None or thing.key_hash is None or not matches(key, thing.key_hash):
             raise unauthorized("X-ApiKey")
         if thing.serial.blocked:
             raise blocked()
-        thing_id = thing.id
-    ctx.sightings.note(thing_id)
-    return thing_id
+        target = registry.target_of(thing.serial)
+        summary = registry.summary(target).model_dump_json(exclude_none=True) if target is not None else None
+        known = Known(thing.id, None if summary is None else summary.encode())
+    ctx.known.keep(key_hash, mark, known)
+    return known
 
 
-CallingThing = Annotated[str, Depends(device)]
+CallingDevice = Annotated[Known, Depends(device)]
 
 
-def own_thing(ctx: Ctx, thing_id: str, caller: CallingThing) -> str:
-    """The thing in the path, which has to be the caller's: 404 if there is none, 403 if it is another's."""
-    if thing_id != caller:
-        with ctx.database.reading() as session:
-            if not thing_id.isalnum() or session.get(Thing, thing_id) is None:
-                raise ApiError(404, "no_such_thing", "there is no such thing")
-        raise ApiError(403, "wrong_thing", "this key is for another thing")
-    return thing_id
+async def thing_of(known: CallingDevice) -> str:
+    return known.thing_id
+
+
+CallingThing = Annotated[str, Depends(thing_of)]
+
+
+async def own_device(ctx: Ctx, thing_id: str, caller: CallingDevice) -> Known:
+    """The thing in the path has to be the caller's: 404 if there is none, 403 if it is another's."""
+    if thing_id != caller.thing_id:
+        await run_in_threadpool(_refuse_other, ctx, thing_id)
+    return caller
+
+
+def _refuse_other(ctx: Context, thing_id: str) -> None:
+    with ctx.database.reading() as session:
+        if not thing_id.isalnum() or session.get(Thing, thing_id) is None:
+            raise ApiError(404, "no_such_thing", "there is no such thing")
+    raise ApiError(403, "wrong_thing", "this key is for another thing")
+
+
+OwnDevice = Annotated[Known, Depends(own_device)]
+
+
+async def own_thing(known: OwnDevice) -> str:
+    return known.thing_id
 
 
 OwnThing = Annotated[str, Depends(own_thing)]

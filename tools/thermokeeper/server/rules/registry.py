@@ -20,13 +20,20 @@ def whole_serials() -> list[ExecutableOption]:
     ]
 
 
-def whole_things() -> list[ExecutableOption]:
-    """The same for a list of things."""
+def with_target() -> list[ExecutableOption]:
+    """What it takes to tell a thing what to run, in one query."""
     serial = joinedload(Thing.serial)
     return [
         serial.joinedload(Serial.product).joinedload(Product.default_template).joinedload(Template.target),
         serial.joinedload(Serial.own_template).joinedload(Template.target),
         serial.joinedload(Serial.own_target),
+    ]
+
+
+def whole_things() -> list[ExecutableOption]:
+    """The same for a list of things."""
+    return [
+        *with_target(),
         joinedload(Thing.owner),
         joinedload(Thing.current_version),
         selectinload(Thing.readings),

@@ -22,6 +22,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.server.refusals import Busy
 from thermokeeper.server.storage import dms_models as _dms_models  # noqa: F401  # its tables are the schema's, too
 from thermokeeper.server.storage import migrations
+from thermokeeper.server.storage.changes import Changes
 from thermokeeper.server.storage.models import Base
 
 log = logging.getLogger("thermokeeper.server")
@@ -38,7 +39,7 @@ _MAX_CONNECTIONS = 40  # as many as there are worker threads: none waits for ano
 class Database:
     """`with database.reading() as session` or `.writing()`; leaving the latter cleanly commits."""
 
-    def __init__(self, url: str | None, data_dir: Path) -> None:
+    def __init__(self, url: str | None, data_dir: Path, changes: Changes | None = None) -> None:
         self.engine = _engine(_url(url, data_dir))
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         # SQLite has one writer at a time; who waits in it polls, and loses by "database is locked"
@@ -46,6 +47,8 @@ class Database:
         self._queue = threading.Lock() if alone else threading.BoundedSemaphore(_MAX_CONNECTIONS)
         self._full_until_s = 0.0
         self._writers = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
+        self.changes = changes or Changes()
+        self.changes.follow(self._writers)
         try:
             if (file := _file(self.engine)) is not None:
                 _make_private(file)

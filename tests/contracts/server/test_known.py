@@ -1,0 +1,165 @@
+"""A device that is known costs no query, and whatever concerns it is seen with its next call."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from contracts.server.queries import watched
+from thermokeeper.server.storage.changes import EVERYBODY, Changes
+from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.models import Thing
+
+
+def test_the_poll_of_a_known_device_makes_no_query(shop):
+    target = shop.version("1", publish=True)
+    device = shop.device()
+    device.call("GET", "/target-version.json")
+    with watched() as queries:
+        for _ in range(3):
+            assert device.call("GET", "/target-version.json").json()["id"] == target.id
+    assert queries.count == 0
+
+
+def test_the_first_poll_makes_one_query(shop):
+    shop.version("1", publish=True)
+    device = shop.device()
+    with watched() as queries:
+        assert device.call("GET", "/target-version.json").status_code == 200
+    assert len(queries.seen) == 1
+
+
+def test_other_calls_of_a_known_device_ask_nothing_for_its_key(shop):
+    device = shop.device()
+    device.call("GET", "/target-version.json")
+    with watched() as queries:
+        device.post_points([{"value": 21.5}])
+    assert not [query for query in queries.seen if "key_hash" in query.partition("WHERE")[2]]
+
+
+def told(device) -> str | None:
+    response = device.call("GET", "/target-version.json")
+    assert response.status_code in (200, 204), response.text
+    return response.json()["name"] if response.status_code == 200 else None
+
+
+def test_a_poll_is_answered_as_the_route_of_its_path_would(shop):
+    shop.version("1 \u00e9\u4e2d", publish=True, description="the first")
+    device = shop.device()
+    first, second = (device.call("GET", "/target-version.json") for _ in range(2))
+    assert first.content == second.content
+    assert first.headers["content-type"] == second.headers["content-type"]
+    shop.vendor.withdraw(shop.template.id)
+    first, second = (device.call("GET", "/target-version.json") for _ in range(2))
+    assert (first.status_code, second.status_code) == (204, 204)
+    assert first.headers.keys() == second.headers.keys()
+
+
+def test_what_a_vendor_changes_is_told_with_the_next_poll(shop):
+    vendor = shop.vendor
+    device, other = shop.device(), shop.device()
+    assert (told(device), told(other)) == (None, None)
+    one, two = shop.version("1", publish=True), shop.version("2")
+    assert (told(device), told(other)) == ("1", "1")
+    vendor.publish(two.id)
+    assert (told(device), told(other)) == ("2", "2")
+    vendor.change_serial(device.number, target_version=one.id)
+    assert (told(device), told(other)) == ("1", "2")
+    vendor.change_serial(device.number, target_version=None)
+    assert told(device) == "2"
+    vendor.withdraw(shop.template.id)
+    assert told(device) is None
+    second = vendor.create_template(f"Second {shop.tag}")
+    third = shop.version("3", publish=True, template=second.id)
+    vendor.change_serial(device.number, template=second.id)
+    assert (told(device), told(other)) == ("3", None)
+    vendor.change_version(third.id, description="changed")
+    assert device.call("GET", "/target-version.json").json()["description"] == "changed"
+
+
+def test_a_blocked_device_is_refused_with_its_next_call(shop, refused):
+    device = shop.device()
+    told(device)
+    shop.vendor.block(device.number)
+    refused(device.call("GET", "/target-version.json"), 403, "serial_blocked")
+    refused(device.call("GET", "/version.json"), 403, "serial_blocked")
+    shop.vendor.unblock(device.number)
+    assert told(device) is None
+
+
+def test_a_key_is_dropped_with_the_next_activation(shop, refused):
+    device = shop.device()
+    told(device)
+    former = device.key
+    device.activate()
+    assert told(device) is None
+    device.key = former
+    refused(device.call("GET", "/target-version.json"), 401, "unauthorized")
+
+
+def test_a_key_opens_no_other_thing_in_memory_either(shop, refused):
+    device, other = shop.device(), shop.device()
+    told(device), told(other)
+    device.thing = other.thing
+    refused(device.call("GET", "/target-version.json"), 403, "wrong_thing")
+
+
+def test_what_was_read_before_a_change_is_not_kept_behind_it(shop, monkeypatch):
+    """The change is made while the poll that reads what was before is under way."""
+    version = shop.version("1")
+    device = shop.device()
+    reading, going_on, inside = Database.reading, threading.Event(), threading.Event()
+
+    def held_up(self):
+        session = reading(self)
+        if not inside.is_set():
+            session.get(Thing, device.thing)  # what it sees is as of now
+            inside.set()
+            assert going_on.wait(30)
+        return session
+
+    monkeypatch.setattr(Database, "reading", held_up)
+    found = []
+    thread = threading.Thread(target=lambda: found.append(told(device)))
+    thread.start()
+    assert inside.wait(30)
+    shop.vendor.publish(version.id)
+    going_on.set()
+    thread.join()
+    assert told(device) == "1"
+
+
+def test_an_activation_drops_no_other_device(shop):
+    device, other = shop.device(), shop.device()
+    told(device)
+    with watched() as queries:
+        told(device)
+        assert queries.count == 0
+    other.activate()
+    with watched() as queries:
+        told(device)
+    assert queries.count == 0
+
+
+# -- the numbers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_change_of_one_key_is_not_one_of_all(tmp_path, shared):
+    changes = Changes(tmp_path / "changes" if shared else None)
+    keys = [f"{number:064x}" for number in range(100)]
+    before = [changes.mark(key) for key in keys]
+    changes.count(keys[0])
+    after = [changes.mark(key) for key in keys]
+    assert before[0] != after[0]
+    assert sum(one != two for one, two in zip(before, after, strict=True)) < 5
+    changes.count(EVERYBODY)
+    assert all(changes.mark(key) != mark for key, mark in zip(keys, after, strict=True))
+
+
+def test_processes_that_share_the_file_see_each_other_s_changes(tmp_path):
+    one, other = Changes(tmp_path / "changes"), Changes(tmp_path / "changes")
+    before = other.mark("a")
+    one.count("a")
+    assert other.mark("a") != before

@@ -1,0 +1,141 @@
+"""What has changed in the database of that which is kept in memory: numbers that go up when it does.
+
+Whoever keeps something takes the mark of it before he reads, keeps it with what he read, and drops that when the mark
+is another. The sessions that write find out themselves what they change and count it up behind their commit, so that
+no call can forget it. The numbers are this process's, or a file's that the processes on one machine share; to other
+machines `announcements` carries them. A change concerns one key, by its hash, or everybody.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, sessionmaker
+
+from thermokeeper.server.storage.dms_models import DmsDevice
+from thermokeeper.server.storage.models import Base, Product, Serial, Template, Thing, Version
+
+_STRIPES = 4096  # keys that share a number are dropped together
+_SIZE = 8 * (1 + _STRIPES)
+_PENDING = "changes"  # in a session's info: what its commit will have changed
+
+EVERYBODY = ""
+Mark = tuple[int, int]
+
+# Of these a change concerns everybody, but for these attributes, which devices aren't told of.
+_SHARED: dict[type[Base], frozenset[str]] = {
+    Template: frozenset({"description"}),
+    Version: frozenset({"update_to", "update_to_id", "update_by_thing", "update_automatic"}),
+    Product: frozenset({"things_named", "proof_required", "name"}),
+    Serial: frozenset({"thing", "proof_key"}),
+}
+# Of these it concerns who shows the key with that hash: the attributes that devices are known by.
+_OWN: dict[type[Base], tuple[str, frozenset[str]]] = {
+    Thing: ("key_hash", frozenset({"key_hash", "serial", "serial_id"})),
+    DmsDevice: ("credential_hash", frozenset({"credential_hash", "serial", "serial_id"})),
+}
+
+
+class Changes:
+    """`file`: of the processes that share a database on this machine; made by the first."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._lock = threading.Lock()
+        self._handle: int | None = None
+        if file is None:
+            memory = memoryview(bytearray(_SIZE))
+        else:
+            self._handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+            os.ftruncate(self._handle, _SIZE)
+            memory = memoryview(mmap.mmap(self._handle, _SIZE))
+        self._numbers = memory.cast("Q")
+
+    def mark(self, key_hash: str) -> Mark:
+        return self._numbers[0], self._numbers[_stripe(key_hash)]
+
+    def count(self, key_hash: str) -> None:
+        """A change of what belongs to this key, or to `EVERYBODY`."""
+        place = _stripe(key_hash) if key_hash else 0
+        with self._lock, _alone(self._handle):
+            self._numbers[place] += 1
+
+    def follow(self, sessions: sessionmaker[Session], announce: Callable[[Session, str], None] | None = None) -> None:
+        """Count what sessions of this maker commit. announce: called once for each change, before the commit."""
+
+        def flushed(session: Session, _context: UOWTransaction) -> None:
+            for key_hash in _changed_by(session):
+                note(session, key_hash)
+
+        def executed(state: ORMExecuteState) -> None:
+            mapper = state.bind_mapper
+            if (state.is_update or state.is_delete) and mapper is not None and mapper.class_ in {*_SHARED, *_OWN}:
+                note(state.session, EVERYBODY)
+
+        def note(session: Session, key_hash: str) -> None:
+            pending: set[str] = session.info.setdefault(_PENDING, set())
+            if key_hash not in pending:
+                pending.add(key_hash)
+                if announce is not None:
+                    announce(session, key_hash)
+
+        def committed(session: Session) -> None:
+            for key_hash in session.info.pop(_PENDING, ()):
+                self.count(key_hash)
+
+        event.listen(sessions, "after_flush", flushed)
+        event.listen(sessions, "do_orm_execute", executed)
+        event.listen(sessions, "after_commit", committed)
+
+
+def _stripe(key_hash: str) -> int:
+    return 1 + zlib.crc32(key_hash.encode()) % _STRIPES
+
+
+def _changed_by(session: Session) -> set[str]:
+    found = set()
+    for row in session.deleted:
+        if type(row) in _SHARED or type(row) in _OWN:
+            found.add(EVERYBODY)
+    for row in session.dirty:
+        kind: Any = type(row)
+        if kind in _SHARED:
+            if _attributes_changed(row) - _SHARED[kind]:
+                found.add(EVERYBODY)
+        elif kind in _OWN:
+            name, attributes = _OWN[kind]
+            if _attributes_changed(row) & attributes:
+                history = inspect(row).attrs[name].history
+                former = history.deleted or history.unchanged or ()
+                # what it was isn't known where it was set without having been loaded
+                found |= {key_hash for key_hash in former if key_hash} if former else {EVERYBODY}
+    return found
+
+
+def _attributes_changed(row: object) -> set[str]:
+    return {attribute.key for attribute in inspect(row, raiseerr=True).attrs if attribute.history.has_changes()}
+
+
+class _alone:  # used like a function
+    """No other process counts meanwhile."""
+
+    def __init__(self, handle: int | None) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        if self._handle is not None:
+            import fcntl
+
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+
+    def __exit__(self, *_error: object) -> None:
+        if self._handle is not None:
+            import fcntl
+
+            fcntl.flock(self._handle, fcntl.LOCK_UN)
