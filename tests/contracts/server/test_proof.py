@@ -16,6 +16,8 @@ from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules import proofs
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
+from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.models import Product, Serial, Template
 
 CHALLENGE = "/v1/provision/challenge.json"
 ACTIVATE = "/v1/provision/activate.json"
@@ -102,21 +104,42 @@ def test_a_nonce_nobody_was_given_is_worth_nothing(shop, number, refused):
     refused(_activate(shop.http, number, nonce, _proof(number, nonce)), 403, "proof_wrong")
 
 
-def test_a_nonce_is_good_for_a_minute():
+@pytest.fixture
+def opened(tmp_path):
+    """A database with the serial numbers S1 and S2."""
+    database = Database(None, tmp_path)
+    with database.writing() as session:
+        template = Template(name="t")
+        product = Product(code="p", name="P", default_template=template)
+        session.add_all([Serial(number=number, product=product) for number in ("S1", "S2")])
+    yield database
+    database.close()
+
+
+def test_a_nonce_is_good_for_a_minute(opened):
     now_s = [1000.0]
-    nonces = proofs.Nonces(lambda: now_s[0])
-    fresh, old = nonces.give("S1"), nonces.give("S1")
+    nonces = proofs.Nonces(opened, bytes(16), lambda: now_s[0])
+    fresh, old = nonces.give("S1"), nonces.give("S2")
     now_s[0] += proofs.NONCE_LIFE_S
     assert nonces.take(fresh, "S1")
     now_s[0] += 0.1
-    assert not nonces.take(old, "S1")
+    assert not nonces.take(old, "S2")
 
 
-def test_nonces_that_nobody_uses_take_only_so_much_memory(monkeypatch):
-    monkeypatch.setattr(proofs, "_MAX_NONCES", 3)
-    nonces = proofs.Nonces()
-    given = [nonces.give("S1") for _ in range(5)]
-    assert [nonces.take(nonce, "S1") for nonce in given] == [False, False, True, True, True]
+def test_a_nonce_that_one_server_gave_is_taken_once_by_any(opened):
+    one, other = (proofs.Nonces(opened, bytes(16)) for _ in range(2))
+    nonce = one.give("S1")
+    assert other.take(nonce, "S1")
+    assert not one.take(nonce, "S1")
+    assert not proofs.Nonces(opened, bytes([1] * 16)).take(one.give("S1"), "S1"), "another database's server"
+
+
+@pytest.mark.parametrize("place", range(32))
+def test_a_nonce_with_another_digit_is_worth_nothing(opened, place):
+    nonces = proofs.Nonces(opened, bytes(16))
+    nonce = nonces.give("S1")
+    changed = nonce[:place] + f"{int(nonce[place], 16) ^ 1:x}" + nonce[place + 1 :]
+    assert not nonces.take(changed, "S1")
 
 
 def test_a_challenge_doesnt_tell_which_serial_numbers_there_are(shop, number):

@@ -31,10 +31,12 @@ from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules.known import KnownDevices
+from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import RateLimiter
 from thermokeeper.server.settings import Limits, Settings
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
+from thermokeeper.server.storage.keys import server_key
 from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
@@ -110,6 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
         sightings=sightings,
         points=RateLimiter(settings.points_rate),
         known=known,
+        nonces=Nonces(database, server_key(database, "nonces")),
     )
     errors.install(app)
     app.add_middleware(Overload, limit=settings.limits.calls_at_once)

@@ -62,11 +62,19 @@ def activate(
     number = body.serial_number
     # Who only knows a serial number can't use up the tries of a device that proves itself: those are its address's.
     tries = ("proof", number, client) if body.proof else ("activate", number)
-    with limited(ctx, client, *(tries if is_serial_number(number) else ())), ctx.database.writing() as session:
+    with limited(ctx, client, *(tries if is_serial_number(number) else ())):
+        return _activate(ctx, response, body)
+
+
+def _activate(ctx: Context, response: Response, body: schemas.ActivationRequest) -> schemas.Activation:
+    number = body.serial_number
+    # by itself: it is taken whatever comes of the proof
+    fresh = body.proof is not None and body.nonce is not None and ctx.nonces.take(body.nonce, number)
+    with ctx.database.writing() as session:
         serial = find_serial(session, number) if is_serial_number(number) else None
         if serial is None:
             raise _unknown(session, body)
-        _check_proof(ctx, serial, body)
+        _check_proof(ctx, serial, body, fresh)
         if serial.blocked:
             raise blocked()
         if session.get(DmsDevice, number) is not None:
@@ -101,8 +109,8 @@ def _wrong_proof() -> ApiError:
     return ApiError(403, "proof_wrong", "the proof isn't right, or its nonce is used or too old")
 
 
-def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest) -> None:
-    """ApiError 403 unless the device of this serial number has proved itself, or needn't."""
+def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest, fresh: bool) -> None:
+    """ApiError 403 unless the device of this serial number has proved itself, or needn't. fresh: its nonce is."""
     if serial.proof_key is None:
         if serial.product.proof_required:
             log.warning("serial %s: its product demands proofs, and the server has no key of it", serial.number)
@@ -114,7 +122,6 @@ def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest) 
         return
     if body.nonce is None or body.proof is None:
         raise _proof_missing()
-    fresh = ctx.nonces.take(body.nonce, serial.number)
     if not is_right(body.proof, serial.proof_key, serial.number, body.nonce) or not fresh:
         log.warning("serial %s: wrong proof at activation", serial.number)
         raise _wrong_proof()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -35,7 +35,7 @@ class Context:
     sightings: Sightings
     points: RateLimiter
     known: KnownDevices
-    nonces: Nonces = field(default_factory=Nonces)
+    nonces: Nonces
 
 
 async def context(request: Request) -> Context:

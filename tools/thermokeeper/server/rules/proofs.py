@@ -1,44 +1,60 @@
 """Proof that a device has the secret it was made with: nonces, given out and taken once, and the answer to one.
 
-Nonces are in memory, for one process, like the rate limits: after a restart a device asks for another.
+A nonce is not kept anywhere: it says itself when it was given and for which serial number, signed with a key that all
+servers of a database share. That it was taken is kept with the serial number, whose next one has to be a later one.
 """
 
 import hashlib
 import hmac
-import threading
+import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, or_, update
 
 from keeper.services.gadgetkeeper.joining import proof
-from thermokeeper.server.secrets import new_key
+from thermokeeper.server.storage.database import Database
+from thermokeeper.server.storage.models import Serial
 
 NONCE_LIFE_S = 60
-_MAX_NONCES = 20_000  # the oldest go first; the limits on tries keep one address from filling this
+_CLOCKS_APART_S = 5  # another server's may be so much ahead
+_TIME_BYTES, _RANDOM_BYTES, _CODE_BYTES = 6, 4, 6
 
 
 class Nonces:
-    """Each is for one serial number, for a minute, and for one try."""
+    """Each is for one serial number, for a minute, and for one try. `key`: the servers'."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database, key: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._key = key
         self._clock = clock
-        self._lock = threading.Lock()
-        self._given: OrderedDict[str, tuple[str, float]] = OrderedDict()  # nonce: serial number, when
 
     def give(self, number: str) -> str:
-        """A new one, 32 hex digits."""
-        nonce = new_key()
-        with self._lock:
-            self._given[nonce] = number, self._clock()
-            if len(self._given) > _MAX_NONCES:
-                self._given.popitem(last=False)
-        return nonce
+        """A new one, 32 hex digits: when it was given in ms, what makes it another one, and the signature."""
+        said = int(self._clock() * 1000).to_bytes(_TIME_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
+        return (said + self._code(said, number)).hex()
 
     def take(self, nonce: str, number: str) -> bool:
-        """Whether it was given for this serial number and is still good; from now on it isn't."""
-        with self._lock:
-            of, given_at = self._given.pop(nonce, ("", 0.0))
-        return of == number and self._clock() - given_at <= NONCE_LIFE_S
+        """Whether it was given for this serial number and is still good; from now on it isn't, nor any earlier one."""
+        try:
+            data = bytes.fromhex(nonce)
+        except ValueError:
+            return False
+        said, code = data[:-_CODE_BYTES], data[-_CODE_BYTES:]
+        if len(said) != _TIME_BYTES + _RANDOM_BYTES or not hmac.compare_digest(code, self._code(said, number)):
+            return False
+        given_ms = int.from_bytes(said[:_TIME_BYTES], "big")
+        if not -_CLOCKS_APART_S <= self._clock() - given_ms / 1000 <= NONCE_LIFE_S:
+            return False
+        with self._database.writing() as session:
+            fresh = or_(Serial.proved_ms.is_(None), Serial.proved_ms < given_ms)
+            row = update(Serial.__table__).where(Serial.number == number, fresh).values(proved_ms=given_ms)  # type: ignore[arg-type]
+            return cast(CursorResult[Any], session.connection().execute(row)).rowcount == 1
+
+    def _code(self, said: bytes, number: str) -> bytes:
+        encoded = number.encode(errors="surrogatepass")
+        return hmac.digest(self._key, said + encoded, "sha256")[:_CODE_BYTES]
 
 
 def is_right(answer: str, key: str, number: str, nonce: str) -> bool:

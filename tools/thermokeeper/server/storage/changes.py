@@ -34,7 +34,7 @@ _SHARED: dict[type[Base], frozenset[str]] = {
     Template: frozenset({"description"}),
     Version: frozenset({"update_to", "update_to_id", "update_by_thing", "update_automatic"}),
     Product: frozenset({"things_named", "proof_required", "name"}),
-    Serial: frozenset({"thing", "proof_key"}),
+    Serial: frozenset({"thing", "proof_key", "proved_ms"}),
 }
 # Of these it concerns who shows the key with that hash: the attributes that devices are known by.
 _OWN: dict[type[Base], tuple[str, frozenset[str]]] = {

@@ -120,6 +120,7 @@ class Serial(Base):
     blocked: Mapped[bool] = mapped_column(default=False)
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))
+    proved_ms: Mapped[int | None] = mapped_column(BigInteger)  # when its last nonce that was taken was given
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     product: Mapped[Product] = relationship()
