@@ -32,11 +32,15 @@ from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules.known import KnownDevices
 from thermokeeper.server.rules.proofs import Nonces
-from thermokeeper.server.rules.ratelimit import RateLimiter
-from thermokeeper.server.settings import Limits, Settings
+from thermokeeper.server.rules.ratelimit import Limiter, RateLimiter
+from thermokeeper.server.rules.shared_tries import SharedLimiter
+from thermokeeper.server.settings import WORKERS_FILE, Limits, Settings
+from thermokeeper.server.storage.changes import Changes
+from thermokeeper.server.storage.copies import FIRMWARE
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
 from thermokeeper.server.storage.keys import server_key
+from thermokeeper.server.storage.pieces import SharedFirmware
 from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
@@ -81,15 +85,19 @@ def create_app(settings: Settings) -> FastAPI:
     """The application on its data folder; ToolError if that or the database can't be used."""
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        firmware = FirmwareStore(settings.data_dir / "firmware", settings.limits.firmware_bytes)
+        (settings.data_dir / FIRMWARE).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
-    database = Database(settings.database_url, settings.data_dir)
+    workers_file = settings.data_dir / WORKERS_FILE if settings.workers > 1 else None
+    database = Database(settings.database_url, settings.data_dir, Changes(workers_file))
+    firmware = _firmware(database, settings)
     sightings = Sightings(database)
     known = KnownDevices(database.changes)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        database.start()
+        firmware.start()
         sightings.start()
         yield
         sightings.stop()
@@ -103,14 +111,15 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         **_ROUTING,
     )
+    by_serial, by_client, points = _limiters(database, settings)
     app.state.context = Context(
         settings,
         database,
         firmware,
-        by_serial=RateLimiter(settings.serial_rate),
-        by_client=RateLimiter(settings.client_rate),
+        by_serial=by_serial,
+        by_client=by_client,
+        points=points,
         sightings=sightings,
-        points=RateLimiter(settings.points_rate),
         known=known,
         nonces=Nonces(database, server_key(database, "nonces")),
     )
@@ -127,6 +136,20 @@ def create_app(settings: Settings) -> FastAPI:
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]
     return app
+
+
+def _firmware(database: Database, settings: Settings) -> FirmwareStore:
+    folder, limit_bytes = settings.data_dir / FIRMWARE, settings.limits.firmware_bytes
+    return SharedFirmware(folder, limit_bytes, database) if database.is_shared else FirmwareStore(folder, limit_bytes)
+
+
+def _limiters(database: Database, settings: Settings) -> list[Limiter]:
+    """Of tries at a serial number, of a caller's tries, of a thing's datapoints: in that order."""
+    rates = (settings.serial_rate, settings.client_rate, settings.points_rate)
+    if not database.is_shared and settings.workers == 1:
+        return [RateLimiter(rate) for rate in rates]
+    key = server_key(database, "tries")
+    return [SharedLimiter(database, key, number, rate) for number, rate in enumerate(rates)]
 
 
 @functools.cache

@@ -27,13 +27,20 @@ class Limits:
     connections: ConnectionLimits = ConnectionLimits()
 
 
+WORKERS_FILE = "workers"  # what the processes of one server tell each other, in the data folder
+
+
 @dataclass(frozen=True)
 class Settings:
-    """`database_url` None: SQLite in the data folder. The rates limit activations (and claims)."""
+    """`database_url` None: SQLite in the data folder. The rates limit activations (and claims).
+
+    `workers`: processes of this server, this one included.
+    """
 
     data_dir: Path
     vendor_token: str = field(repr=False)
     database_url: str | None = field(default=None, repr=False)
+    workers: int = 1
     limits: Limits = Limits()
     # a device that resets in a loop succeeds: 50 at once, then one in 12 s; a guesser gets 10, then one a minute
     serial_rate: Rate = Rate(burst=10, every_s=60, success_cost=0.2)

@@ -4,7 +4,7 @@ import logging
 
 from fastapi import APIRouter, Response
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_serial_number
@@ -116,9 +116,10 @@ def _check_proof(ctx: Context, serial: Serial, body: schemas.ActivationRequest, 
             log.warning("serial %s: its product demands proofs, and the server has no key of it", serial.number)
             raise _wrong_proof() if body.proof is not None else _proof_missing()
         if body.proof is not None:  # tells nothing here, and mustn't open another way to try
-            if wait_s := ctx.by_serial.take("activate", serial.number):
+            session = object_session(serial)
+            if wait_s := ctx.by_serial.take("activate", serial.number, session=session):
                 raise too_many_tries(wait_s)
-            ctx.by_serial.succeeded("activate", serial.number)
+            ctx.by_serial.succeeded("activate", serial.number, session=session)
         return
     if body.nonce is None or body.proof is None:
         raise _proof_missing()

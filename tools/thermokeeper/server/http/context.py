@@ -16,7 +16,7 @@ from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unau
 from thermokeeper.server.rules import registry
 from thermokeeper.server.rules.known import Known, KnownDevices
 from thermokeeper.server.rules.proofs import Nonces
-from thermokeeper.server.rules.ratelimit import RateLimiter, caller_of
+from thermokeeper.server.rules.ratelimit import Limiter, caller_of
 from thermokeeper.server.secrets import hashed, matches
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage.database import Database
@@ -30,10 +30,10 @@ class Context:
     settings: Settings
     database: Database
     firmware: FirmwareStore
-    by_serial: RateLimiter
-    by_client: RateLimiter
+    by_serial: Limiter
+    by_client: Limiter
+    points: Limiter
     sightings: Sightings
-    points: RateLimiter
     known: KnownDevices
     nonces: Nonces
 
@@ -160,7 +160,7 @@ def limited(ctx: Context, caller: str, *what: str) -> Iterator[None]:
     what: a word for the kind of try, then what it is at, then the caller if each has tries of his own. Without it only
     the caller's tries are counted.
     """
-    names: list[tuple[RateLimiter, tuple[str, ...]]] = [(ctx.by_client, (caller,))]
+    names: list[tuple[Limiter, tuple[str, ...]]] = [(ctx.by_client, (caller,))]
     if what:
         names.append((ctx.by_serial, what))
     for limiter, name in names:

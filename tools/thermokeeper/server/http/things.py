@@ -65,9 +65,9 @@ def take_points(ctx: Context, thing_id: str, event: str, points: list[schemas.Da
     limit = ctx.settings.limits.points_per_call
     if len(points) > limit:
         raise ApiError(413, "too_large", f"at most {limit} datapoints in one call")
-    if wait_s := ctx.points.take(thing_id, cost=len(points)):
-        raise too_many_points(wait_s)
     with ctx.database.writing() as session:
+        if wait_s := ctx.points.take(thing_id, cost=len(points), session=session):
+            raise too_many_points(wait_s)
         # Without the rows' objects: this is what a server does for most of its time.
         connection = session.connection()
         # locks: the same points may arrive twice at once

@@ -1,4 +1,4 @@
-"""How often one may try: a token bucket for each name, in memory, for one process.
+"""How often one may try: a token bucket for each name, in the memory of a process that is alone (`shared_tries`: else).
 
 There are so many buckets and no more: a name has the one that a hash with a random key gives it. So nobody can push a
 spent bucket out with other names, and nobody outside knows which names share one.
@@ -12,10 +12,13 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Protocol
+
+from sqlalchemy.orm import Session
 
 from thermokeeper.server.secrets import new_key
 
-_BUCKETS = 1 << 16
+BUCKETS = 1 << 16
 
 Name = tuple[str, ...]  # what is tried, then whose try it is: parts aren't composed, a stranger chooses some of them
 
@@ -28,50 +31,67 @@ class Rate:
     every_s: float
     success_cost: float = 0.1
 
+    def level(self, tokens: float, passed_s: float) -> float:
+        """What is in a bucket, so long after `tokens` were."""
+        return min(self.burst, tokens + max(0.0, passed_s) / self.every_s)
+
+    def wait_s(self, tokens: float, cost: float) -> int:
+        # a little less than one is enough: the seconds that were promised have then passed, whatever the rounding
+        return 0 if tokens >= cost - 1e-6 else max(1, math.ceil((cost - tokens) * self.every_s))
+
+
+class Limiter(Protocol):
+    """Buckets of one `Rate`. A try takes a whole token; `succeeded` gives back what success doesn't cost."""
+
+    def take(self, *name: str, cost: float = 1, session: Session | None = None) -> int:
+        """0 if the try may go on, otherwise after how many seconds (at least 1) the next one may.
+
+        cost: for how many it counts, at most the rate's burst. session: that the try is made in, if it is to count only
+        when that is committed.
+        """
+
+    def succeeded(self, *name: str, session: Session | None = None) -> None: ...
+
 
 class RateLimiter:
-    """Buckets of one `Rate`. A try takes a whole token; `succeeded` gives back what success doesn't cost."""
+    """A `Limiter` for one process."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._clock = clock
         self._lock = threading.Lock()
         self._key = new_key().encode()
-        self._tokens = array("d", [rate.burst]) * _BUCKETS
-        self._since = array("d", [clock()]) * _BUCKETS
+        self._tokens = array("d", [rate.burst]) * BUCKETS
+        self._since = array("d", [clock()]) * BUCKETS
 
-    def take(self, *name: str, cost: float = 1) -> int:
-        """0 if the try may go on, otherwise after how many seconds (at least 1) the next one may.
-
-        cost: for how many it counts, at most the rate's burst.
-        """
-        place = self._place(name)
+    def take(self, *name: str, cost: float = 1, session: Session | None = None) -> int:
+        place = place_of(self._key, name)
         with self._lock:
             tokens = self._level(place)
-            # a little less than one is enough: the seconds that were promised have then passed, whatever the rounding
-            allowed = tokens >= cost - 1e-6
-            self._store(place, tokens - cost if allowed else tokens)
-        return 0 if allowed else max(1, math.ceil((cost - tokens) * self._rate.every_s))
+            wait_s = self._rate.wait_s(tokens, cost)
+            self._store(place, tokens if wait_s else tokens - cost)
+        return wait_s
 
-    def succeeded(self, *name: str) -> None:
-        place = self._place(name)
+    def succeeded(self, *name: str, session: Session | None = None) -> None:
+        place = place_of(self._key, name)
         with self._lock:
             self._store(place, self._level(place) + 1 - self._rate.success_cost)
 
-    def _place(self, name: Name) -> int:
-        digest = blake2b(key=self._key, digest_size=8)
-        for part in name:
-            encoded = part.encode(errors="surrogatepass")
-            digest.update(len(encoded).to_bytes(4, "big") + encoded)
-        return int.from_bytes(digest.digest(), "big") % _BUCKETS
-
     def _level(self, place: int) -> float:
-        passed_s = self._clock() - self._since[place]
-        return min(self._rate.burst, self._tokens[place] + passed_s / self._rate.every_s)
+        return self._rate.level(self._tokens[place], self._clock() - self._since[place])
 
     def _store(self, place: int, tokens: float) -> None:
         self._tokens[place] = min(self._rate.burst, tokens)
         self._since[place] = self._clock()
+
+
+def place_of(key: bytes, name: Name) -> int:
+    """The bucket of a name, below `BUCKETS`."""
+    digest = blake2b(key=key, digest_size=8)
+    for part in name:
+        encoded = part.encode(errors="surrogatepass")
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return int.from_bytes(digest.digest(), "big") % BUCKETS
 
 
 def caller_of(address: str) -> str:

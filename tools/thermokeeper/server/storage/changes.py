@@ -8,13 +8,13 @@ machines `announcements` carries them. A change concerns one key, by its hash, o
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import threading
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, sessionmaker
@@ -43,10 +43,22 @@ _OWN: dict[type[Base], tuple[str, frozenset[str]]] = {
 }
 
 
+class Announcer(Protocol):
+    """Who tells other machines."""
+
+    def announce(self, session: Session, key_hash: str) -> None:
+        """With the commit of this session."""
+
+    def settle(self) -> None:
+        """They are told."""
+
+
 class Changes:
     """`file`: of the processes that share a database on this machine; made by the first."""
 
     def __init__(self, file: Path | None = None) -> None:
+        self.deaf = False  # what others change isn't heard: no mark is ever the same
+        self._never = itertools.count(1)
         self._lock = threading.Lock()
         self._handle: int | None = None
         if file is None:
@@ -58,6 +70,8 @@ class Changes:
         self._numbers = memory.cast("Q")
 
     def mark(self, key_hash: str) -> Mark:
+        if self.deaf:
+            return -next(self._never), 0
         return self._numbers[0], self._numbers[_stripe(key_hash)]
 
     def count(self, key_hash: str) -> None:
@@ -66,8 +80,8 @@ class Changes:
         with self._lock, _alone(self._handle):
             self._numbers[place] += 1
 
-    def follow(self, sessions: sessionmaker[Session], announce: Callable[[Session, str], None] | None = None) -> None:
-        """Count what sessions of this maker commit. announce: called once for each change, before the commit."""
+    def follow(self, sessions: sessionmaker[Session], announcer: Announcer | None = None) -> None:
+        """Count what sessions of this maker commit, and have others told."""
 
         def flushed(session: Session, _context: UOWTransaction) -> None:
             for key_hash in _changed_by(session):
@@ -82,12 +96,15 @@ class Changes:
             pending: set[str] = session.info.setdefault(_PENDING, set())
             if key_hash not in pending:
                 pending.add(key_hash)
-                if announce is not None:
-                    announce(session, key_hash)
+                if announcer is not None:
+                    announcer.announce(session, key_hash)
 
         def committed(session: Session) -> None:
-            for key_hash in session.info.pop(_PENDING, ()):
+            pending = session.info.pop(_PENDING, ())
+            for key_hash in pending:
                 self.count(key_hash)
+            if pending and announcer is not None:
+                announcer.settle()
 
         event.listen(sessions, "after_flush", flushed)
         event.listen(sessions, "do_orm_execute", executed)

@@ -23,6 +23,7 @@ from thermokeeper.server.refusals import Busy
 from thermokeeper.server.storage import dms_models as _dms_models  # noqa: F401  # its tables are the schema's, too
 from thermokeeper.server.storage import migrations
 from thermokeeper.server.storage import shared_models as _shared_models  # noqa: F401
+from thermokeeper.server.storage.announcements import Announcements
 from thermokeeper.server.storage.changes import Changes
 from thermokeeper.server.storage.models import Base
 
@@ -49,7 +50,8 @@ class Database:
         self._full_until_s = 0.0
         self._writers = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         self.changes = changes or Changes()
-        self.changes.follow(self._writers)
+        self.announcements = Announcements(self.engine, self.changes) if self.is_shared else None
+        self.changes.follow(self._writers, self.announcements)
         try:
             if (file := _file(self.engine)) is not None:
                 _make_private(file)
@@ -61,6 +63,16 @@ class Database:
         except ToolError:
             self.engine.dispose()
             raise
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether servers on other machines may use it, too."""
+        return self.engine.dialect.name == "postgresql"
+
+    def start(self) -> None:
+        """Hear what other servers change."""
+        if self.announcements is not None:
+            self.announcements.start()
 
     def reading(self) -> Session:
         """A session that must not change anything: what it holds is dropped on leaving."""
@@ -89,6 +101,8 @@ class Database:
         return time.monotonic() < self._full_until_s
 
     def close(self) -> None:
+        if self.announcements is not None:
+            self.announcements.stop()
         self.engine.dispose()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from anyio import to_thread
+from sqlalchemy.orm import Session
 
 from keeper import release
 from keeper.errors import ReleaseError
@@ -54,7 +55,7 @@ def inspect_release(head: bytes, size: int) -> ReleaseInfo | None:
 
 
 class FirmwareStore:
-    """A folder of firmware files."""
+    """A folder of firmware files; `pieces` has them in the database, too."""
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder = folder
@@ -97,7 +98,11 @@ class FirmwareStore:
             path.unlink(missing_ok=True)
             raise
 
-    def keep(self, received: Received, version_id: str) -> None:
+    def start(self) -> None:
+        """Before the first call."""
+
+    def keep(self, received: Received, version_id: str, session: Session) -> None:
+        """session: that the version is changed in; what is kept in the database is committed with it."""
         os.replace(received.path, self._path(version_id))
         folder = os.open(self._folder, os.O_RDONLY)
         try:
@@ -118,7 +123,8 @@ class FirmwareStore:
             raise OSError(f"firmware of version {version_id}: {found} bytes on disk, {size} were uploaded")
         return file
 
-    def remove(self, version_id: str) -> None:
+    def remove(self, version_id: str, session: Session) -> None:
+        """session: that the version is deleted in, before it is."""
         self._path(version_id).unlink(missing_ok=True)
 
     def _path(self, version_id: str) -> Path:

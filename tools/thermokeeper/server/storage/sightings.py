@@ -11,7 +11,7 @@ import threading
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, Update, bindparam, update
+from sqlalchemy import Table, Update, bindparam, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from thermokeeper.contract.times import now
@@ -31,7 +31,9 @@ _TABLES = {"thing": (Thing, Thing.id), "device": (DmsDevice, DmsDevice.uuid)}
 def _update(kind: str) -> Update:
     model, key = _TABLES[kind]
     table = cast(Table, model.__table__)
-    return update(table).where(key == bindparam("row")).values(last_seen_at=bindparam("moment"))
+    seen = table.c.last_seen_at  # another server may have heard of it since
+    later = or_(seen.is_(None), seen < bindparam("moment"))
+    return update(table).where(key == bindparam("row"), later).values(last_seen_at=bindparam("moment"))
 
 
 class Sightings:

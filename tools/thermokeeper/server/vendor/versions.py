@@ -158,6 +158,7 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
         for use, condition in uses.items():
             if session.scalar(select(exists().where(condition))):
                 raise conflict("in_use", f"the version is in use: {use}")
+        ctx.firmware.forget(version_id, session)
         session.delete(version)
     ctx.firmware.remove(version_id)
     return Response(status_code=204)
@@ -200,7 +201,7 @@ def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Ver
             if received.release is not None:
                 version.release_digest = received.release.digest
                 version.release_version = received.release.version
-            ctx.firmware.keep(received, version_id)
+            ctx.firmware.keep(received, version_id, session)
             return _version_json(version)
     finally:
         ctx.firmware.drop(received)
