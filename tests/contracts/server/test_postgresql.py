@@ -32,10 +32,11 @@ _PATH = os.pathsep.join(
     [os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))[::-1])]
 )
 
-pytestmark = pytest.mark.skipif(
+needs_postgresql = pytest.mark.skipif(
     not (shutil.which("initdb", path=_PATH) and importlib.util.find_spec("psycopg")),
     reason="PostgreSQL or psycopg is not installed",
 )
+pytestmark = needs_postgresql
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 Only click is imported at once; the rest when a command runs, so that `--help` answers fast.
 """
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -48,6 +49,9 @@ def server() -> None:
 )
 @click.option("--name", "names", multiple=True, help="With --tls: a further name or address of this server; repeat it.")
 @click.option("--behind-proxy", metavar="ADDRESS", help="A reverse proxy whose X-Forwarded-For tells who calls.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer, on one machine."
+)
 @click.option("--quiet", is_flag=True, help="No line for each request.")
 def run(
     host: str,
@@ -59,6 +63,7 @@ def run(
     names: tuple[str, ...],
     behind_proxy: str | None,
     quiet: bool,
+    workers: int,
 ) -> None:
     """Run the server until Ctrl-C.
 
@@ -73,33 +78,31 @@ def run(
     Example: the same with https; boards get its CA with `image build --ca ./server/tls/ca.pem`
       thermokeeper server run --host 0.0.0.0 --port 8000 --data ./server --tls --name 192.168.1.20
     """
-    import uvicorn
-
     from thermokeeper.contract.tokens import TOKEN_FILE
-    from thermokeeper.server.local import configuration, listen, url_of
+    from thermokeeper.server.local import configuration, listen, serve, url_of
     from thermokeeper.server.settings import Settings, vendor_token
+    from thermokeeper.server.storage.database import alone
     from thermokeeper.server.tls import prepare
 
     if names and not tls:
         raise ToolError("--name is for the certificate of a server with --tls")
     data = data or default_data()
     token, made = vendor_token(data, vendor_token_file)
-    settings = Settings(data, token, database_url)
-    files = prepare(data, host, names) if tls else None
-    config = configuration(settings, access_log=not quiet, log_level="info", proxy=behind_proxy, tls=files)
-    listening = listen(host, port)
-    url = url_of(listening, tls)
-    click.echo(f"Thermokeeper server at {url} (its calls: {url}/docs), data in {data}")
-    if files:
-        click.echo(f"CA for `image build --ca` and `--ca` of other commands: {files.ca}")
-        click.echo(f"its certificate is for {', '.join(files.names)}; more with --name")
-    if made:
-        click.echo(f"vendor token, shown this once: {token}")
-    click.echo(f"vendor token kept in {vendor_token_file or data / TOKEN_FILE}; Ctrl-C stops")
-    try:
-        uvicorn.Server(config).run([listening])
-    except KeyboardInterrupt:  # uvicorn passes on the signal that ended it, unless whoever started us ignores it
-        pass
+    settings = Settings(data, token, database_url, workers=workers)
+    with alone(database_url, data):
+        files = prepare(data, host, names) if tls else None
+        config = configuration(settings, access_log=not quiet, log_level="info", proxy=behind_proxy, tls=files)
+        listening = listen(host, port)
+        url = url_of(listening, tls)
+        click.echo(f"Thermokeeper server at {url} (its calls: {url}/docs), data in {data}")
+        if files:
+            click.echo(f"CA for `image build --ca` and `--ca` of other commands: {files.ca}")
+            click.echo(f"its certificate is for {', '.join(files.names)}; more with --name")
+        if made:
+            click.echo(f"vendor token, shown this once: {token}")
+        click.echo(f"vendor token kept in {vendor_token_file or data / TOKEN_FILE}; Ctrl-C stops")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes on the signal that ended it
+            serve(config, settings, listening)
     click.echo("stopped")
 
 

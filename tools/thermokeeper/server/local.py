@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 import threading
 from dataclasses import replace
@@ -9,12 +10,14 @@ from pathlib import Path
 from types import TracebackType
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from thermokeeper.contract.tokens import check_token
 from thermokeeper.errors import ToolError
 from thermokeeper.server.app import create_app
 from thermokeeper.server.http.connections import BACKLOG, Gate, room_for
-from thermokeeper.server.settings import Settings, vendor_token
+from thermokeeper.server.settings import WORKERS_FILE, Settings, vendor_token
+from thermokeeper.server.storage.database import Database, alone
 from thermokeeper.server.tls import TlsFiles, prepare
 
 _TICK_S = 0.1  # as uvicorn has it
@@ -54,8 +57,11 @@ def configuration(
     """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken."""
     limits = settings.limits.connections
     gate = Gate(replace(limits, connections=room_for(limits.connections)))
+    several = settings.workers > 1
     return uvicorn.Config(
-        create_app(settings),
+        functools.partial(create_app, settings) if several else create_app(settings),
+        factory=several,
+        workers=settings.workers,
         http=gate,  # type: ignore[arg-type]  # called as a class would be
         backlog=BACKLOG,
         ssl_certfile=tls.certificate if tls else None,
@@ -69,6 +75,19 @@ def configuration(
         timeout_keep_alive=30,
         server_header=False,
     )
+
+
+def serve(config: uvicorn.Config, settings: Settings, listening: socket.socket) -> None:
+    """In the foreground, until a signal ends it; in so many processes as the settings say.
+
+    uvicorn starts a process anew that has died.
+    """
+    if settings.workers == 1:
+        uvicorn.Server(config).run([listening])
+        return
+    (settings.data_dir / WORKERS_FILE).unlink(missing_ok=True)
+    Database(settings.database_url, settings.data_dir).close()  # whatever is wrong with it is said here, and once
+    Multiprocess(config, [listening]).run()
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -132,10 +151,17 @@ class LocalServer:
         self.ca_path = self._tls.ca if self._tls else None
         self._server: _AnnouncedServer | None = None
         self._thread: threading.Thread | None = None
+        self._held = contextlib.ExitStack()
 
     def start(self) -> None:
         if self._thread is not None:
             raise RuntimeError("the server runs already")
+        with contextlib.ExitStack() as held:
+            held.enter_context(alone(self.settings.database_url, self.settings.data_dir))
+            self._start()
+            self._held = held.pop_all()
+
+    def _start(self) -> None:
         listening = listen(self.host, self.port)
         try:
             server = _AnnouncedServer(
@@ -161,6 +187,7 @@ class LocalServer:
         if self._thread.is_alive():
             raise ToolError("the local server did not stop")
         self._thread = self._server = None
+        self._held.close()
 
     def __enter__(self) -> "LocalServer":
         self.start()

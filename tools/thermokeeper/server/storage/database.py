@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
@@ -104,6 +105,32 @@ class Database:
         if self.announcements is not None:
             self.announcements.stop()
         self.engine.dispose()
+
+
+@contextmanager
+def alone(url: str | None, data_dir: Path) -> Iterator[None]:
+    """No other server uses this SQLite file meanwhile. ToolError if one does.
+
+    Each keeps things in memory that another would change unseen. PostgreSQL's servers tell each other.
+    """
+    found = _url(url, data_dir)
+    if found.get_backend_name() != "sqlite" or not found.database:
+        yield
+        return
+    file = Path(found.database)
+    lock = FileLock(file.with_name(file.name + ".lock"), timeout=0, mode=0o600, thread_local=False)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        hint = "stop it, take another --data, or give both one PostgreSQL with --database"
+        raise ToolError(f"another server runs on {file}: {hint}") from None
+    except OSError as error:
+        raise ToolError(f"the data folder {file.parent} can't be used: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def found_no_room(error: OperationalError) -> bool:

@@ -123,8 +123,10 @@ class FirmwareStore:
             raise OSError(f"firmware of version {version_id}: {found} bytes on disk, {size} were uploaded")
         return file
 
-    def remove(self, version_id: str, session: Session) -> None:
-        """session: that the version is deleted in, before it is."""
+    def forget(self, version_id: str, session: Session) -> None:
+        """session: that the version is deleted in, before it is. `remove` follows once that is committed."""
+
+    def remove(self, version_id: str) -> None:
         self._path(version_id).unlink(missing_ok=True)
 
     def _path(self, version_id: str) -> Path:

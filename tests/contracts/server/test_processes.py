@@ -1,0 +1,221 @@
+"""Several processes as one service: whichever answers, a change is seen, a limit holds, a nonce opens once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contracts.server.test_postgresql import database_url, needs_postgresql  # noqa: F401  # the fixture
+from thermokeeper.client.calls import VendorClient
+from thermokeeper.errors import ToolError
+from thermokeeper.server.local import LocalServer, listen
+from thermokeeper.server.rules.ratelimit import Rate
+from thermokeeper.server.rules.shared_tries import SharedLimiter
+from thermokeeper.server.storage.database import Database, alone
+
+_START_S = 60
+KEY = bytes(range(32))
+
+
+@contextmanager
+def run(data: Path, *options: str, workers: int = 2) -> Iterator[str]:
+    """`server run`, in so many processes; its address."""
+    with listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "thermokeeper",
+        "server",
+        "run",
+        "--data",
+        str(data),
+        "--port",
+        str(port),
+        "--quiet",
+    ]
+    log = data.with_suffix(".log")
+    with log.open("w") as output:
+        process = subprocess.Popen([*command, "--workers", str(workers), *options], stdout=output, stderr=output)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            until_s = time.monotonic() + _START_S
+            while True:
+                try:
+                    if httpx.get(f"{url}/healthz").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    assert process.poll() is None and time.monotonic() < until_s, log.read_text()
+                    time.sleep(0.05)
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+    assert "Traceback" not in log.read_text()
+
+
+class Board:
+    """A device each of whose calls has a connection of its own, and so another process perhaps."""
+
+    def __init__(self, url: str, number: str) -> None:
+        self.url = url
+        self.number = number
+        self.key = self.thing = ""
+
+    def activate(self, **proof: str) -> httpx.Response:
+        response = httpx.post(f"{self.url}/v1/provision/activate.json", json={"serialNumber": self.number, **proof})
+        if response.status_code == 200:
+            self.key, self.thing = response.json()["apiKey"], response.json()["thingId"]
+        return response
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}/v1{path}", headers={"X-ApiKey": self.key})
+
+    def target(self) -> httpx.Response:
+        return self.get(f"/things/{self.thing}/target-version.json")
+
+    def nonce(self) -> str:
+        body = {"serialNumber": self.number}
+        return str(httpx.post(f"{self.url}/v1/provision/challenge.json", json=body).json()["nonce"])
+
+
+def live(vendor: VendorClient, boards: list[Board], tag: str) -> None:
+    """What goes on between a vendor and a board, which calls at these addresses in turn."""
+    times = 8
+    template = vendor.create_template(f"Template {tag}")
+    vendor.create_product(tag, "Thermometer", template.id)
+    number = f"S1-{tag}"
+    vendor.add_serial(tag, number, proof_key=KEY.hex())
+    for board in boards:
+        board.number = number
+
+    first, second = boards[0], boards[-1]
+    for _ in range(4):  # a nonce of one is good at the other, once
+        nonce = first.nonce()
+        answer = hmac.digest(KEY, f"activate\n{nonce}\n{number}".encode(), "sha256").hex()
+        assert second.activate(nonce=nonce, proof=answer).status_code == 200
+        assert first.activate(nonce=nonce, proof=answer).status_code == 403
+        first.key, first.thing = second.key, second.thing
+        assert [board.target().status_code for board in boards * 2] == [204] * 2 * len(boards)
+    former = first.key
+    nonce = first.nonce()
+    answer = hmac.digest(KEY, f"activate\n{nonce}\n{number}".encode(), "sha256").hex()
+    assert first.activate(nonce=nonce, proof=answer).status_code == 200
+    second.key = former
+    assert second.target().status_code == 401, "the former key is dropped at once"
+    second.key = first.key
+
+    for step in range(times):
+        firmware = hashlib.sha512(f"{tag} {step}".encode()).digest() * 20_000
+        version = vendor.create_version(template.id, f"{step}")
+        vendor.upload_firmware(version.id, firmware)
+        vendor.publish(version.id)
+        for board in boards * 2:
+            assert board.target().json()["name"] == f"{step}"
+        for board in boards:
+            assert board.get(f"/versions/{version.id}/firmware.bin").content == firmware
+    tries = [first.activate(nonce="0" * 32, proof="0" * 64).status_code for _ in range(12)]
+    assert tries[-1] == 429, "counted together"
+    vendor.block(number)
+    assert [board.target().status_code for board in boards * 2] == [403] * 2 * len(boards)
+
+
+def test_two_processes_on_sqlite(tmp_path):
+    data = tmp_path / "data"
+    with run(data) as url, VendorClient(url, (data / "vendor-token").read_text().strip()) as vendor:
+        live(vendor, [Board(url, ""), Board(url, "")], "sqlite")
+
+
+@needs_postgresql
+def test_two_machines_of_two_processes_on_postgresql(tmp_path, database_url):  # noqa: F811
+    """Each with a folder of its own."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    with run(one, "--database", database_url) as url, run(other, "--database", database_url) as second:
+        vendor = VendorClient(url, (one / "vendor-token").read_text().strip())
+        live(vendor, [Board(url, ""), Board(second, "")], "postgresql")
+        vendor.close()
+    files = {path.name for path in (other / "firmware").glob("*.bin")}
+    assert len(files) == 8, "fetched, and kept on this machine's disk"
+
+
+@needs_postgresql
+def test_firmware_of_before_is_given_to_the_database_and_deleted_with_its_version(tmp_path, database_url, make_shop):  # noqa: F811
+    with LocalServer(tmp_path / "one", database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        kept, deleted = shop.version("1", b"kept" * 100_000, publish=True), shop.version("2", b"kept" * 100_000 + b"!")
+        device = shop.device()
+        opened = Database(database_url, tmp_path)
+        with opened.engine.begin() as connection:  # as a server left it that kept it in its folder only
+            connection.exec_driver_sql("DELETE FROM firmware_parts")
+            connection.exec_driver_sql("DELETE FROM firmware_pieces")
+        server.stop()
+        server.start()
+        shop.vendor.delete_version(deleted.id)
+        with opened.engine.begin() as connection:
+            rows = connection.exec_driver_sql("SELECT sum(length(data)) FROM firmware_pieces").scalar()
+        assert rows == 256 * 1024 + (400_000 - 256 * 1024)
+        opened.close()
+        with LocalServer(tmp_path / "other", database_url=database_url) as second:
+            url = f"{second.url}/v1/versions/{kept.id}/firmware.bin"
+            assert httpx.get(url, headers={"X-ApiKey": device.key}).content == b"kept" * 100_000
+        shop.vendor.close()
+
+
+def test_a_second_server_on_one_sqlite_file_is_refused(tmp_path):
+    with LocalServer(tmp_path) as server:
+        with pytest.raises(ToolError, match="another server runs on"):
+            LocalServer(tmp_path).start()
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+    with LocalServer(tmp_path):
+        pass
+
+
+def test_a_lock_that_was_left_behind_locks_nobody_out(tmp_path):
+    (tmp_path / "thermokeeper.db.lock").touch()
+    with alone(None, tmp_path):
+        pass
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def limiters(request, tmp_path):
+    """Two servers' limiters of the same tries: three at once, then one in 1000 s."""
+    url = None
+    if request.param == "postgresql":
+        if needs_postgresql.args[0]:
+            pytest.skip("PostgreSQL or psycopg is not installed")
+        url = request.getfixturevalue("database_url")
+    databases = [Database(url, tmp_path) for _ in range(2)]
+    number = int(time.time()) % 1000  # the cluster's other tests have theirs
+    yield [SharedLimiter(database, KEY, number, Rate(3, 1000, success_cost=0.5)) for database in databases]
+    for database in databases:
+        database.close()
+
+
+def test_tries_are_counted_together(limiters):
+    one, other = limiters
+    assert [limiter.take("S1") for limiter in (one, other, one)] == [0, 0, 0]
+    assert 990 <= other.take("S1") <= 1000
+    assert one.take("S2") == 0
+    one.succeeded("S1")
+    one.succeeded("S1")
+    assert other.take("S1") == 0
+    assert one.take("S1") > 0
+
+
+def test_tries_of_what_is_rolled_back_are_not_counted(limiters, tmp_path):
+    one, other = limiters
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError), one._database.writing() as session:
+            assert one.take("S3", cost=3, session=session) == 0
+            raise ZeroDivisionError
+    assert other.take("S3", cost=3) == 0
