@@ -21,7 +21,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup picture test test-all test-rest lint format demo bench memory wear power exchanges flash deploy console test-device clean distclean
+.PHONY: help setup picture test test-all test-rest lint format demo bench bench-server memory wear power exchanges flash deploy console test-device clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ format: $(READY) ## let ruff format the code and mend what it can
 
 bench: $(READY) ## speed and heap of an installation, beside a bare copying loop
 	@$(BIN)/python -m thermokeeper.bench $(ARGS)
+
+bench-server: $(READY) ## the server under load, beside gooseBit and a bare route, in turns; a quarter of an hour
+	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m load $(ARGS)
 
 memory: $(READY) ## count what a board has in its heap, stage by stage, beside the budget
 	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m budget
