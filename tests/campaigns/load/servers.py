@@ -64,7 +64,7 @@ def fill(folder: Path, devices: int, database_url: str | None = None) -> None:
         session.add(version)
         session.flush()
         template.target = version
-        product = Product(code="load", name="Load", default_template=template)
+        product = Product(code="load", name="Load", default_template=template, things_named=devices)
         session.add(product)
         session.flush()
         serials = [Serial(id=key(n), number=f"LOAD{n:08d}", product_id=product.id) for n in range(devices)]
@@ -165,6 +165,7 @@ def constant(folder: Path) -> Iterator[Served]:
 @contextmanager
 def goosebit(folder: Path, devices: int, environment: Path) -> Iterator[Served]:
     """gooseBit as its package has it, in a virtual environment of its own, which is made if it isn't there."""
+    environment = environment.absolute()
     python = environment / "bin" / "python"
     if not (environment / "bin" / "aerich").exists():
         venv.create(environment, with_pip=True, clear=True)
