@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thermokeeper.client.commands.support import print_item, print_list, vendor_call
+from thermokeeper.client.commands.support import force_option, print_item, print_list, vendor_call
 from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
@@ -74,6 +74,7 @@ def version() -> None:
 )
 @click.option("--update-to", metavar="VERSION", help="What devices that run it are offered.")
 @click.option("--automatic", is_flag=True, help="They may take that without asking their owner.")
+@force_option
 @vendor_call
 def version_create(
     client: "VendorClient",
@@ -86,6 +87,7 @@ def version_create(
     by_thing: bool,
     update_to: str | None,
     automatic: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Create the version NAME of a template.
@@ -106,6 +108,7 @@ def version_create(
         update_performed_by_thing=by_thing,
         update_to_version=update_to,
         update_automatic=automatic,
+        force=force,
     )
     if firmware is not None:
         try:
@@ -114,7 +117,10 @@ def version_create(
             client.delete_version(made.id)  # otherwise its name would be taken by a version without firmware
             raise
     if publish_it:
-        client.publish(made.id)
+        try:
+            client.publish(made.id, force)
+        except ToolError as error:
+            raise ToolError(f"{error}; the version {made.name} is there, with its firmware") from None
         made = client.version(made.id)
     _show_version(made, as_json)
 
@@ -123,13 +129,15 @@ def version_create(
 @click.argument("of", metavar="TEMPLATE")
 @vendor_call
 def version_list(client: "VendorClient", of: str, as_json: bool) -> None:
-    """List the versions of TEMPLATE, oldest first."""
+    """List the versions of TEMPLATE, oldest first; UPDATE: the bytes that devices download for it, with the earlier
+    versions."""
     columns: dict[str, Any] = {
         "VERSION": lambda row: row.name,
         "PUBLISHED": lambda row: row.published,
         "PROTOTYPE": lambda row: row.prototype,
         "RELEASE": lambda row: row.release_version,
         "BYTES": lambda row: row.firmware_size,
+        "UPDATE": _update_bytes,
         "ID": lambda row: row.id,
     }
     print_list(client.versions(of), as_json, columns)
@@ -154,15 +162,19 @@ def version_upload(client: "VendorClient", which: str, firmware: Path, as_json: 
 
 @version.command("publish")
 @click.argument("which", metavar="VERSION")
+@force_option
 @vendor_call
-def version_publish(client: "VendorClient", which: str, as_json: bool) -> None:
+def version_publish(client: "VendorClient", which: str, force: bool, as_json: bool) -> None:
     """Publish VERSION: the devices of its template should run it.
+
+    Refused is what their boards would refuse: a release that no key of the product has signed, of another product,
+    damaged, expired, too large. What is only unusual is refused until it is forced.
 
     \b
     Example:
       thermokeeper version publish Thermometer/2
     """
-    client.publish(which)
+    client.publish(which, force)
     _show_version(client.version(which), as_json)
 
 
@@ -174,6 +186,12 @@ def version_delete(client: "VendorClient", which: str, as_json: bool) -> None:
     found = client.version(which)
     client.delete_version(found.id)
     print_item(found, as_json, {"deleted": found.name, "id": found.id})
+
+
+def _update_bytes(row: Any) -> str | None:
+    """The least and the most that an update to it costs."""
+    sizes = sorted({one.size for one in row.downloads})
+    return " to ".join(str(size) for size in dict.fromkeys(sizes[:1] + sizes[-1:])) or None
 
 
 def _show_version(found: Any, as_json: bool) -> None:
@@ -190,4 +208,6 @@ def _show_version(found: Any, as_json: bool) -> None:
         "automatic": found.update_automatic,
         "description": found.description,
     }
+    for one in found.downloads:
+        lines[f"update from {one.name}"] = f"{one.size} bytes"
     print_item(found, as_json, lines)
