@@ -8,7 +8,7 @@ asked here. Every fault is a ReleaseError with the board's own words where there
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -82,15 +82,20 @@ def download_bytes(wanted: Release, there: Release) -> int:
     return size
 
 
-def refusal_by(there: Release, wanted: Release) -> str:
-    """Why a board that runs `there` would not take the other one; "" if it would, as far as can be told here."""
+def refusal_by(there: Release, wanted: Release, revoked: Collection[str] = ()) -> str:
+    """Why a board that runs `there` would not take the other one; "" if it would, as far as can be told here.
+
+    revoked: ids of keys that releases before have revoked: a board remembers them.
+    """
     old, new = there.manifest, wanted.manifest
     try:
         # what its slot has room for isn't known here
         release.check(new, old.product, old.chip, new.slot_size, old.security)
         if there.trust is not None:
-            trusted = {name: there.trust.keys[name] for name in there.trust.keys if name not in there.trust.revoked}
-            release.verify(wanted.header, trusted)
+            gone = {*revoked, *there.trust.revoked}
+            release.verify(
+                wanted.header, {name: there.trust.keys[name] for name in there.trust.keys if name not in gone}
+            )
     except ReleaseError as error:
         return str(error)
     return ""

@@ -157,7 +157,8 @@ def _refusing(
     session: Session, version: Version, wanted: Release, earlier: Sequence[Version], known: dict[str, Release]
 ) -> list[str]:
     """Which boards would refuse it for what they run: those that are known to be in the field, or all of them."""
-    refusals = {one.id: refusal_by(known[one.id], wanted) for one in earlier if one.id in known}
+    revoked = {name for one in earlier if one.id in known for name in _revoked(known[one.id])}
+    refusals = {one.id: refusal_by(known[one.id], wanted, revoked) for one in earlier if one.id in known}
     refusing = [one for one in earlier if refusals.get(one.id)]
     if not refusing:
         return []
@@ -165,6 +166,10 @@ def _refusing(
         field = releases.run_by_things(session, refusing) | {version.template.target_version_id}
         refusing = [one for one in refusing if one.id in field]
     return [f"boards that run version {one.name} refuse it: {refusals[one.id]}" for one in refusing]
+
+
+def _revoked(found: Release) -> tuple[str, ...]:
+    return found.trust.revoked if found.trust is not None else ()
 
 
 def _not_newer(version: Version, published: Version) -> list[str]:

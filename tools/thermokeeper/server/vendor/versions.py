@@ -42,7 +42,8 @@ def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template
 @router.get("/templates.json", summary="List the templates", response_model=list[schemas.Template])
 def list_templates(ctx: Ctx) -> list[schemas.Template]:
     with ctx.database.reading() as session:
-        return [_template_json(row) for row in session.scalars(select(Template).order_by(Template.name))]
+        rows = select(Template).order_by(Template.name).options(joinedload(Template.target))
+        return [_template_json(row) for row in session.scalars(rows)]
 
 
 @router.get(
@@ -150,6 +151,7 @@ def change_version(ctx: Ctx, version_id: str, body: schemas.VersionChange) -> sc
             version.update_automatic = body.update_automatic
         if body.update_performed_by_thing is not None:
             version.update_by_thing = body.update_performed_by_thing
+        session.flush()
         return _version_json(version)
 
 
