@@ -234,7 +234,9 @@ def test_a_board_that_is_activated_to_another_product_gets_and_runs_its_release(
 def test_a_release_of_another_product_is_not_taken(life):
     life.boots()
     life.says("version", "up to date")
-    life.publish("2.0.0", product="lamp")
+    life.company.slips_in(
+        "2.0.0", life.company.foundry.release("2.0.0", life.runtime.source, product="lamp").read_bytes()
+    )
     life.says("wait", "lamp")
     life.publish("3.0.0")
     life.says("version", "up to date: 3.0.0")

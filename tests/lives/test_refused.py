@@ -87,7 +87,7 @@ def test_what_may_not_run_is_refused_before_a_byte_of_the_other_slot_changes(lif
     for number, (make, reason) in enumerate(REFUSED):
         before = life.read("ota_0"), life.read("otadata"), len(life.board.operations)
         (tmp_path / str(number)).mkdir()
-        life.company.publish_file(f"2.0.{number}", bytes(make(life, tmp_path / str(number))))
+        life.company.slips_in(f"2.0.{number}", bytes(make(life, tmp_path / str(number))))
         life.boots()
         life.says("update", f"to 2.0.{number} ")
         life.says("wait", reason)
@@ -105,7 +105,7 @@ def test_a_part_with_a_wrong_hash_is_never_selected(life, part):
     life.says("version", "up to date")
     data = good(life)
     data[4096 + 30_000 if part == "app" else -5000] ^= 0x10
-    life.company.publish_file("2.0.0", bytes(data))
+    life.company.slips_in("2.0.0", bytes(data))
     life.says("wait", f"part {part} isn't what the manifest says")
     assert life.board.slot == "ota_0" and not life.happened("reset")
     life.off()

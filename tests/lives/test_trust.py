@@ -84,7 +84,7 @@ def test_a_whole_image_of_an_older_release_written_by_usb_still_makes_a_board_th
     life, first = hardened
     life.off()
     life.made(first)
-    company.publish_file("1.0.1", first)
+    company.slips_in("1.0.1", first.read_bytes())
     life.boots()
     life.says("slot", "ota_0 runs release 1.0.0")
     life.says("activate", "done")

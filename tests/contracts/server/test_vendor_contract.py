@@ -20,6 +20,8 @@ CALLS = [
     ("DELETE", f"/versions/{NOBODY}.json"),
     ("PUT", f"/versions/{NOBODY}/firmware.bin"),
     ("POST", f"/versions/{NOBODY}/publish.json"),
+    ("GET", f"/templates/{NOBODY}/failures.json"),
+    ("GET", f"/versions/{NOBODY}/failures.json"),
     ("POST", "/products.json"),
     ("GET", "/products.json"),
     ("GET", "/products/nothing.json"),

@@ -104,6 +104,16 @@ class VendorClient(Connection):
         path = f"/v1/vendor/versions/{self.version(version).id}/publish.json"
         return self._call(schemas.Template, "POST", path, request(schemas.PublishRequest, force=force))
 
+    def failures(self, version: str, limit: int | None = None) -> Iterator[schemas.FailureOfThing]:
+        """The things on which a version failed, or that refused it, last told first."""
+        path = f"/v1/vendor/versions/{self.version(version).id}/failures.json"
+        return self._pages(schemas.FailureOfThing, path, limit)
+
+    def template_failures(self, template: str, limit: int | None = None) -> Iterator[schemas.FailureOfThing]:
+        """The same of all versions on things of the template."""
+        path = f"/v1/vendor/templates/{self.template(template).id}/failures.json"
+        return self._pages(schemas.FailureOfThing, path, limit)
+
     def delete_version(self, version: str) -> None:
         self._call(type(None), "DELETE", f"/v1/vendor/versions/{self.version(version).id}.json")
 

@@ -302,6 +302,20 @@ class Property(PropertyOut):
     name: str
 
 
+class UpdateFailure(Message):
+    version_id: Id | None = Field(description="null if the device didn't know it; the version may be gone by now")
+    version: str = Field(description="as the device calls it")
+    why: str = Field(description="the last reason")
+    first: Time
+    last: Time
+    count: int = Field(description="how often it was told; the same words within half an hour count once")
+
+
+class FailureOfThing(UpdateFailure):
+    thing: Id
+    serial_number: SerialNumber
+
+
 class Thing(Message):
     id: Id
     name: str
@@ -318,6 +332,7 @@ class Thing(Message):
     activation_count: int
     readings: list[LastReading]
     properties: list[Property] = Field(description="what it set, by name; `updateFailure` after a rollback")
+    update_failures: list[UpdateFailure] = Field(description="versions that failed or were refused, last told first")
 
 
 class Datapoint(BaseModel):

@@ -35,6 +35,7 @@ from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
 from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import dms as vendor_dms_api
+from thermokeeper.server.vendor import failures as vendor_failures_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
 from thermokeeper.server.vendor import keys as vendor_keys_api
 from thermokeeper.server.vendor import products as vendor_products_api
@@ -123,7 +124,7 @@ def _routes() -> list[BaseRoute]:
     parts = (activation_api, device_api, dms_api, vendor_versions_api, vendor_products_api, vendor_fleet_api)
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)
-    for module in (*parts, vendor_keys_api, vendor_dms_api, owner_api, owner_dms_api):
+    for module in (*parts, vendor_keys_api, vendor_failures_api, vendor_dms_api, owner_api, owner_dms_api):
         app.include_router(module.router)
     return app.router.routes[before:]
 

@@ -1,11 +1,12 @@
 """Commands of a vendor: templates, their versions, and the firmware of those."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from thermokeeper.client.commands.support import force_option, print_item, print_list, vendor_call
+from thermokeeper.client.commands.support import force_option, print_item, print_list, vendor_call, when
 from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
@@ -52,6 +53,26 @@ def template_withdraw(client: "VendorClient", name: str, as_json: bool) -> None:
     """Take back what the template NAME has published: devices are then told that nothing is set."""
     client.withdraw(name)
     print_item(client.template(name), as_json, {"template": name, "published": None})
+
+
+@template.command("failures")
+@click.argument("name")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def template_failures(client: "VendorClient", name: str, limit: int | None, as_json: bool) -> None:
+    """List the updates that failed on things of the template NAME, or that they refused, last told first."""
+    _print_failures(client.template_failures(name, limit), as_json)
+
+
+def _print_failures(found: Iterable[Any], as_json: bool) -> None:
+    columns: dict[str, Any] = {
+        "SERIAL": lambda row: row.serial_number,
+        "VERSION": lambda row: row.version,
+        "TIMES": lambda row: row.count,
+        "LAST": lambda row: when(row.last),
+        "WHY": lambda row: row.why,
+    }
+    print_list(found, as_json, columns)
 
 
 @click.group(cls=Group)
@@ -176,6 +197,20 @@ def version_publish(client: "VendorClient", which: str, force: bool, as_json: bo
     """
     client.publish(which, force)
     _show_version(client.version(which), as_json)
+
+
+@version.command("failures")
+@click.argument("which", metavar="VERSION")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def version_failures(client: "VendorClient", which: str, limit: int | None, as_json: bool) -> None:
+    """List the things on which VERSION failed, or that refused it, last told first.
+
+    \b
+    Example:
+      thermokeeper version failures Thermometer/2
+    """
+    _print_failures(client.failures(which, limit), as_json)
 
 
 @version.command("delete")

@@ -202,6 +202,9 @@ class Thing(Base):
     current_version: Mapped[Version | None] = relationship()
     readings: Mapped[list["Reading"]] = relationship(order_by="Reading.event")
     properties: Mapped[list["PropertyValue"]] = relationship(order_by="PropertyValue.name")
+    failures: Mapped[list["UpdateFailure"]] = relationship(
+        order_by="UpdateFailure.last_at.desc(), UpdateFailure.id.desc()", back_populates="thing"
+    )
 
 
 class Datapoint(Base):
@@ -238,3 +241,29 @@ class PropertyValue(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(Text)  # JSON
     changed_at: Mapped[datetime]
+
+
+class UpdateFailure(Base):
+    """A version that a thing has tried, or refused to try, as it told itself; the last of its reasons.
+
+    `version_id` is what the device said: the version may be gone by now, or be of another template.
+    """
+
+    __tablename__ = "update_failures"
+    __table_args__ = (
+        Index(None, "thing_id", "last_at"),
+        Index(None, "template_id", "last_at", "id"),
+        Index(None, "version_id", "last_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    thing_id: Mapped[str] = mapped_column(ForeignKey("things.id"))
+    template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))  # the thing's when it told
+    version_id: Mapped[str | None] = mapped_column(String(32))
+    version: Mapped[str]  # as the device calls it
+    why: Mapped[str] = mapped_column(Text)
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    count: Mapped[int]
+
+    thing: Mapped[Thing] = relationship(back_populates="failures")

@@ -14,7 +14,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.http.things import datapoints_page
 from thermokeeper.server.refusals import conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import failures, registry
 from thermokeeper.server.rules.rows import clean, find_thing
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.models import Owner, Serial, Thing
@@ -113,4 +113,5 @@ def _thing_json(ctx: Context, row: Thing) -> schemas.Thing:
         activation_count=row.activation_count,
         readings=registry.readings(row),
         properties=registry.properties(row),
+        update_failures=[failures.failure_json(one) for one in row.failures],
     )
