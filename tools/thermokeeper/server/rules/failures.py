@@ -36,16 +36,17 @@ def told_as_property(session: Session, thing: Thing, value: object, limit: int) 
 def told(session: Session, thing: Thing, version_id: str, version: str, why: str, limit: int) -> None:
     """Note it; the thing's row is locked. limit: of such versions that are kept of a thing, the last ones."""
     at = now()
+    template_id = registry.template_of(thing.serial).id
     known_id = version_id if is_id(version_id) else None
     version, why = _storable(version)[:_VERSION_LIMIT], _storable(why)[:_WHY_LIMIT]
     row = next((row for row in thing.failures if _is_of(row, known_id, version)), None)
     if row is None:
         row = UpdateFailure(version_id=known_id, first_at=at, count=1)
-        thing.failures.append(row)
     elif row.why != why or at - row.last_at > _SAME_REPORT:
         row.count += 1
-    row.template_id = registry.template_of(thing.serial).id
-    row.version, row.why, row.last_at = version, why, at
+    row.template_id, row.version, row.why, row.last_at = template_id, version, why, at
+    if row not in thing.failures:
+        thing.failures.append(row)
     session.flush()
     for old in sorted(thing.failures, key=lambda one: (one.last_at, one.id), reverse=True)[limit:]:
         session.delete(old)

@@ -31,7 +31,6 @@ def whole_things() -> list[ExecutableOption]:
         joinedload(Thing.current_version),
         selectinload(Thing.readings),
         selectinload(Thing.properties),
-        selectinload(Thing.failures),
     ]
 
 

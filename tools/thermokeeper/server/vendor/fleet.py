@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 from sqlalchemy import exists, select
+from sqlalchemy.orm import selectinload
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import WORD_PATTERN
@@ -33,7 +34,7 @@ router = vendor_router()
 def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Thing]:
     with ctx.database.reading() as session:
         rows = select(Thing).join(Thing.serial).where(Serial.number > (clean(after) or "")).order_by(Serial.number)
-        rows = rows.options(*registry.whole_things())
+        rows = rows.options(*registry.whole_things(), selectinload(Thing.failures))
         found, following = page_of(session, rows, limit, lambda row: row.serial.number)
         return Page(items=[_thing_json(ctx, row) for row in found], next=following)
 
