@@ -45,6 +45,13 @@ class SecureCompany(Company):
 def published(company: Company, version: str = "1.0.0", change: Change = (), **fields: Any) -> Path:
     """Make a release and let every board have it; its file."""
     path = company.foundry.release(version, company.runtime.source, change, **fields)
+    company.publish_file(version, path)
+    return path
+
+
+def offered(company: Company, version: str = "1.0.0", change: Change = (), **fields: Any) -> Path:
+    """The same by a server that was taken over, and takes anything."""
+    path = company.foundry.release(version, company.runtime.source, change, **fields)
     company.slips_in(version, path.read_bytes())
     return path
 

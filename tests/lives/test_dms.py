@@ -253,6 +253,8 @@ def test_a_release_that_fails_is_left_and_the_server_is_told(life):
     life.says("version", "2.0.0 failed on this board")
     assert life.failure() == f"2.0.0 ({failed.id}): reset; crash: ValueError: broken on purpose"
     assert len(life.front.asked(FAILURE)) == 1
+    (told,) = life.thing.update_failures
+    assert (told.version_id, told.version, told.count) == (failed.id, "2.0.0", 1)
     life.publish("3.0.0")
     life.says("confirm", life.company.versions["3.0.0"].id)
     assert life.version == "3.0.0"

@@ -99,6 +99,18 @@ def test_what_may_not_run_is_refused_before_a_byte_of_the_other_slot_changes(lif
     life.says("version", "up to date: 3.0.0")
 
 
+def test_the_server_is_told_why_a_release_is_refused(life, tmp_path):
+    life.boots()
+    life.says("version", "up to date")
+    refused = life.company.slips_in("2.0.0", bytes(damaged_after_signing(life, tmp_path)))
+    life.says("version", "2.0.0 failed on this board: not tried again now")
+    (told,) = life.thing.update_failures
+    assert (told.version_id, told.version, told.count) == (refused.id, "2.0.0", 1)
+    assert told.why == "the release's signature is wrong: it was changed or damaged after signing"
+    life.publish("3.0.0")
+    life.says("version", "up to date: 3.0.0")
+
+
 @pytest.mark.parametrize("part", ["app", "fs"])
 def test_a_part_with_a_wrong_hash_is_never_selected(life, part):
     life.boots()

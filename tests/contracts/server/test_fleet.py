@@ -13,7 +13,17 @@ from sqlalchemy import Engine, create_engine, event
 from contracts.server.conftest import DATABASE_URL
 from thermokeeper.server.storage.database import DATABASE_FILE
 
-GROWING = ("things", "serials", "datapoints", "readings", "property_values", "dms_devices", "dms_token_uses", "audit", "update_failures")
+GROWING = (
+    "things",
+    "serials",
+    "datapoints",
+    "readings",
+    "property_values",
+    "dms_devices",
+    "dms_token_uses",
+    "audit",
+    "update_failures",
+)
 # Where a step "scans" it: the rows of a list in its index's order, until the page is full.
 IN_ORDER = ("USING INDEX", "USING COVERING INDEX")
 OF_MANY = re.compile(r"\((product_id|template_id|target_version_id|current_version_id)=\?\)")
