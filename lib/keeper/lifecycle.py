@@ -172,7 +172,7 @@ class Lifecycle:
             return True
         except ReleaseError as error:
             self._end()
-            self._changing("count_refused", target, str(error))
+            self._changing("count_refused", target, error)
             raise
         finally:
             self._end()
