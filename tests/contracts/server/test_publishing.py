@@ -477,7 +477,7 @@ def test_a_vendors_day_with_keys(run, shop, press, tmp_path):
     create = ("version", "create", "--template", template, "--publish", "--firmware")
     run(*create, files["1.0.0"], "1")
     assert "update from 1" in run(*create, files["1.1.0"], "2")
-    with pytest.raises(ToolError, match=r"lower than .* is there, with its firmware"):
+    with pytest.raises(ToolError, match=r"lower than .* is there, unpublished"):
         run(*create, files["1.0.5"], "3")
     assert "yes" in run("version", "publish", f"{template}/3", "--force")
     files["1.0.0"].write_bytes(press.release(code, "1.9.0", signed="stranger"))

@@ -141,7 +141,7 @@ def version_create(
         try:
             client.publish(made.id, force)
         except ToolError as error:
-            raise ToolError(f"{error}; the version {made.name} is there, with its firmware") from None
+            raise ToolError(f"{error}; version {made.name} is there, unpublished, until it is deleted") from None
         made = client.version(made.id)
     _show_version(made, as_json)
 

@@ -1,4 +1,4 @@
-"""Calls of the vendor: templates, their versions, and the firmware of those."""
+"""Calls of the vendor: the versions of a template, their firmware, and what is published."""
 
 from fastapi import Request, Response
 from sqlalchemy import Select, exists, select
@@ -12,62 +12,13 @@ from thermokeeper.server.http.releases import read_releases
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
-from thermokeeper.server.rules import publishing, registry, releases
+from thermokeeper.server.rules import publishing, releases
 from thermokeeper.server.rules.rows import check_has_firmware, existing, find_template, find_version, find_version_of
 from thermokeeper.server.storage.firmware import Received
 from thermokeeper.server.storage.models import Serial, Template, Thing, Version, VersionDownload
+from thermokeeper.server.vendor.templates import template_json
 
 router = vendor_router()
-
-# -- templates ---------------------------------------------------------------------------------------------------------
-
-
-@router.post(
-    "/templates.json",
-    summary="Create a template",
-    status_code=201,
-    response_model=schemas.Template,
-    responses={**BAD, **CLASH},
-)
-def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template:
-    with ctx.database.writing() as session:
-        if session.scalar(select(exists().where(Template.name == body.name))):
-            raise conflict("exists", "there is a template of this name already")
-        template = Template(name=body.name, description=body.description)
-        session.add(template)
-        session.flush()
-        return _template_json(template)
-
-
-@router.get("/templates.json", summary="List the templates", response_model=list[schemas.Template])
-def list_templates(ctx: Ctx) -> list[schemas.Template]:
-    with ctx.database.reading() as session:
-        rows = select(Template).order_by(Template.name).options(joinedload(Template.target))
-        return [_template_json(row) for row in session.scalars(rows)]
-
-
-@router.get(
-    "/templates/{template_id}.json", summary="Get a template", response_model=schemas.Template, responses=MISSING
-)
-def get_template(ctx: Ctx, template_id: str) -> schemas.Template:
-    with ctx.database.reading() as session:
-        return _template_json(find_template(session, template_id))
-
-
-@router.delete(
-    "/templates/{template_id}/target-version.json",
-    summary="Withdraw what a template has published",
-    status_code=204,
-    responses=MISSING,
-)
-def withdraw(ctx: Ctx, template_id: str) -> Response:
-    """Devices that have it keep it; the others are told that no target version is set."""
-    with ctx.database.writing() as session:
-        find_template(session, template_id).target = None
-    return Response(status_code=204)
-
-
-# -- versions ----------------------------------------------------------------------------------------------------------
 
 
 @router.post(
@@ -272,17 +223,7 @@ def publish(ctx: Ctx, version_id: str, body: schemas.PublishRequest | None = Non
         if version.prototype:
             raise conflict("prototype", "a prototype can't be published; make it the target of chosen serial numbers")
         publishing.publish(session, version, body is not None and body.force)
-        return _template_json(version.template)
-
-
-def _template_json(row: Template) -> schemas.Template:
-    return schemas.Template(
-        id=row.id,
-        name=row.name,
-        description=row.description,
-        target_version=registry.summary_or_none(row.target),
-        created=row.created_at,
-    )
+        return template_json(version.template)
 
 
 def _version_json(row: Version) -> schemas.Version:
