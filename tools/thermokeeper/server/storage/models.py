@@ -252,8 +252,8 @@ class UpdateFailure(Base):
     __tablename__ = "update_failures"
     __table_args__ = (
         Index(None, "thing_id", "last_at"),
-        Index(None, "template_id", "last_at", "id"),
-        Index(None, "version_id", "last_at", "id"),
+        Index(None, "template_id", "last_at"),
+        Index(None, "version_id", "last_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)

@@ -26,6 +26,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["thing_id"], ["things.id"], name="fk_update_failures_thing_id"),
         sa.ForeignKeyConstraint(["template_id"], ["templates.id"], name="fk_update_failures_template_id"),
     )
-    for columns in (["thing_id", "last_at"], ["template_id", "last_at", "id"], ["version_id", "last_at", "id"]):
-        name = "_".join(["ix", *(f"update_failures_{column}" for column in columns)])
-        op.create_index(name, "update_failures", columns)
+    for column in ("thing_id", "template_id", "version_id"):
+        name = f"ix_update_failures_{column}_update_failures_last_at"
+        op.create_index(name, "update_failures", [column, "last_at"])
