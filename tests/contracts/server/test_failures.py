@@ -103,12 +103,11 @@ def test_a_device_of_the_other_service_tells_the_same(shop, clock):
 
 def test_the_oldest_make_room(shop, clock):
     device, limit = shop.device(), Limits().failures_of_a_thing
-    for number in range(limit + 3):
+    for number in [*range(limit + 2), 4, limit + 2, limit + 3, limit + 4]:
         _tell(device, f"{number} ({number:032x}): why")
         clock.passes(minutes=1)
-    _tell(device, f"4 ({4:032x}): again")
     kept = [one.version for one in shop.vendor.thing(device.number).update_failures]
-    assert kept == ["4", *(str(number) for number in range(limit + 2, 4, -1)), "3"]
+    assert kept == [str(number) for number in (limit + 4, limit + 3, limit + 2, 4, *range(limit + 1, 5, -1))]
 
 
 def test_a_thing_with_all_the_properties_that_it_may_have_can_still_tell(shop):

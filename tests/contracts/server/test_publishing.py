@@ -231,6 +231,11 @@ def test_without_a_key_a_signature_can_not_be_checked(shop, press):
     _unusual(shop, shop.version("2", b"another device's"), "no release file", "1")
 
 
+def test_without_a_signature_no_board_takes_a_release(shop, press):
+    version = shop.version("1", press.release(shop.tag, signed=None))
+    assert _refused(shop.vendor.publish, version.id, force=True)[0] == "wrong_key"
+
+
 def test_without_a_product_nothing_can_be_checked(shop, press):
     template = shop.vendor.create_template(f"Lonely {shop.tag}")
     version = shop.version("1", press.release(shop.tag), template=template.id)
