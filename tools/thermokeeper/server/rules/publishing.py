@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from keeper import release
 from keeper.errors import ReleaseError
 from thermokeeper.contract.times import now
-from thermokeeper.formats.partitions import available_tables
 from thermokeeper.release.examining import Release, refusal_by
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import audit, releases
@@ -130,6 +129,9 @@ def _moduli(product: Product) -> dict[str, bytes]:
 
 @functools.cache
 def _slot_sizes() -> dict[str, int]:
+    """By flash size."""
+    from thermokeeper.formats.partitions import available_tables  # with esptool: a server starts without it
+
     return {name: table.slot_size for name, table in available_tables().items()}
 
 
