@@ -324,6 +324,19 @@ def test_one_board_is_asked_for_what_it_runs(store, press):
     store.vendor.change_version(first.id, update_to_version=other.id, force=False)
 
 
+def test_a_version_is_published_only_if_its_devices_take_what_it_leads_to(store, press):
+    store.vendor.add_key(store.tag, press.public("second"))
+    second = store.version("2", press.release(store.tag, "2.0.0", signed="second"))
+    first = store.vendor.create_version(store.template.id, "1", update_to_version=second.id, force=False)
+    store.vendor.upload_firmware(first.id, press.release(store.tag, "1.0.0", trusts=("ours",)))
+    code, message = _refused(store.vendor.publish, first.id, force=False)
+    assert code == "unusual" and "run version 1 refuse it" in message
+    store.vendor.change_version(first.id, update_to_version=None)
+    store.vendor.publish(first.id, force=False)
+    empty = store.vendor.create_version(store.template.id, "3")
+    assert _refused(store.vendor.change_version, first.id, update_to_version=empty.id)[0] == "no_firmware"
+
+
 def test_a_publication_that_is_repeated_is_not_judged_again(store, press):
     version = store.version("1", press.release(store.tag), publish=True)
     store.vendor.remove_key(store.tag, store.vendor.keys(store.tag)[0].id)

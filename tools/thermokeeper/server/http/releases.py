@@ -11,7 +11,7 @@ from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.downloads import open_firmware
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import releases
-from thermokeeper.server.rules.rows import find_version
+from thermokeeper.server.rules.rows import find_version, version_row
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -38,5 +38,5 @@ def read_release(ctx: Context, version_id: str) -> None:
     with open_firmware(ctx, version) as file:
         found = examine(file)
     with ctx.database.writing() as session:
-        find_version(session, version_id)
+        version_row(session, version_id)  # another call may have read it, too
         releases.remember(session, version_id, found)

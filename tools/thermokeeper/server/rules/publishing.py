@@ -32,7 +32,7 @@ def publish(session: Session, version: Version, force: bool) -> None:
         return  # repeated: its answer was lost, perhaps
     products = products_of(session, template)
     _give(session, version, products, releases.earlier(session, version), template.target, force)
-    if version.update_to is not None:
+    if version.update_to is not None and version.update_to.firmware_size is not None:
         give(session, version.update_to, products, version, force)
     template.target = version
     version.published_at = version.published_at or now()

@@ -1,7 +1,7 @@
 """Calls of the vendor: the versions of a template, their firmware, and what is published."""
 
 from fastapi import Request, Response
-from sqlalchemy import Select, exists, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 from starlette.concurrency import run_in_threadpool
 
@@ -13,7 +13,7 @@ from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
 from thermokeeper.server.rules import publishing, releases
-from thermokeeper.server.rules.rows import check_has_firmware, existing, find_template, find_version, find_version_of
+from thermokeeper.server.rules.rows import check_has_firmware, find_template, find_version, find_version_of, version_row
 from thermokeeper.server.storage.firmware import Received
 from thermokeeper.server.storage.models import Serial, Template, Thing, Version, VersionDownload
 from thermokeeper.server.vendor.templates import template_json
@@ -162,7 +162,7 @@ async def upload_firmware(ctx: Ctx, request: Request, version_id: str) -> schema
 def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Version:
     try:
         with ctx.database.writing() as session:
-            version = existing(session.scalar(_locked(version_id)), "version")
+            version = version_row(session, version_id)
             if version.firmware_sha256 not in (None, received.sha256):
                 raise conflict("has_firmware", "the version has another firmware already: make a new version")
             if version.firmware_sha256 is None:
@@ -182,7 +182,7 @@ def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Ver
         _take_back(ctx, version_id, received.sha256)
         raise ApiError(400, error.code, error.message) from None
     with ctx.database.writing() as session:
-        version = find_version(session, version_id)
+        version = version_row(session, version_id)
         releases.keep_downloads(session, version)
         return _version_json(version)
 
@@ -190,16 +190,12 @@ def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Ver
 def _take_back(ctx: Ctx, version_id: str, sha256: str) -> None:
     """Its release turned out to be damaged: it may be uploaded again. Until now nothing could be published of it."""
     with ctx.database.writing() as session:
-        version = session.scalar(_locked(version_id))
-        if version is not None and version.firmware_sha256 == sha256:
+        version = version_row(session, version_id)
+        if version.firmware_sha256 == sha256:
             version.firmware_size = version.firmware_sha256 = None
             version.release_digest = version.release_version = None
             session.flush()
             ctx.firmware.remove(version_id)  # in the lock: else that of another upload, perhaps
-
-
-def _locked(version_id: str) -> Select[Version]:
-    return select(Version).where(Version.id == version_id).with_for_update()
 
 
 @router.post(
@@ -218,7 +214,7 @@ def publish(ctx: Ctx, version_id: str, body: schemas.PublishRequest | None = Non
     """
     read_releases(ctx, version_id)
     with ctx.database.writing() as session:
-        version = find_version(session, version_id)
+        version = version_row(session, version_id)
         check_has_firmware(version)
         if version.prototype:
             raise conflict("prototype", "a prototype can't be published; make it the target of chosen serial numbers")
