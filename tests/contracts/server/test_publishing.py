@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sqlite3
 import tracemalloc
 from contextlib import closing
@@ -135,7 +136,7 @@ def test_what_boards_would_refuse_is_given_to_none_and_can_not_be_forced(store, 
     ]
     for way in ways:
         found, message = _refused(way)
-        assert found == code and pytest.raises(AssertionError, match=said).matches(AssertionError(message)), message
+        assert found == code and re.search(said, message), message
     assert _published(store) is None
     assert device.call("GET", "/target-version.json").status_code == 204
     assert not store.vendor.serial(device.number).own_target
@@ -193,7 +194,10 @@ def test_a_product_whose_serial_numbers_have_the_template_of_their_own_is_asked(
 
 def test_a_new_product_is_asked_of_what_its_template_has_published(store, press):
     store.version("1", press.release(store.tag), publish=True)
-    made = lambda code, key: store.vendor.create_product(code, "P", store.template.id, keys=[press.public(key)])  # noqa: E731
+
+    def made(code: str, key: str):
+        return store.vendor.create_product(code, "P", store.template.id, keys=[press.public(key)])
+
     assert _refused(made, f"x-{store.tag}", "ours")[0] == "wrong_product"
     store.vendor.withdraw(store.template.id)
     made(f"x-{store.tag}", "ours")
