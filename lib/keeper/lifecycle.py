@@ -170,9 +170,9 @@ class Lifecycle:
 
             updating.update(self, target, admitted)
             return True
-        except ReleaseError:
+        except ReleaseError as error:
             self._end()
-            self._changing("count_refused", target.id)
+            self._changing("count_refused", target, error)
             raise
         finally:
             self._end()

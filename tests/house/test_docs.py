@@ -382,7 +382,7 @@ def test_the_readme_s_product_activates_and_updates_itself(tmp_path):
     flash = tmp_path / "flash.bin"
     with LocalServer(tmp_path / "server") as server, VendorClient(server.url, server.vendor_token) as vendor:
         vendor.create_template("Lamp")
-        vendor.create_product("lamp", "Lamp", "Lamp")
+        vendor.create_product("lamp", "Lamp", "Lamp", keys=[shop.key.with_suffix(".pub.pem")])
         vendor.add_serial("lamp", "LAMP00000000000001")
         for name, version in (("1", "1.0.0"), ("2", "2.0.0")):
             vendor.create_version("Lamp", name)

@@ -343,7 +343,10 @@ _ROOMS = {
     "contract": set(),
     "client": {"contract", "groups"},
     "server.storage": {"contract", "server.secrets", "server.refusals"},
-    "server.rules": {"contract", "server.storage", "server.secrets", "server.refusals"},
+    "server.rules": {
+        *{"contract", "server.storage", "server.secrets", "server.refusals"},
+        *{"formats.partitions", "release.examining", "release.keys", "release.trust"},
+    },
     "server.http": {
         "contract",
         "server.rules",
@@ -351,6 +354,7 @@ _ROOMS = {
         "server.secrets",
         "server.refusals",
         "server.settings",
+        "release.examining",
     },
 }
 

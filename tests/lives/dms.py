@@ -106,7 +106,7 @@ def publish_product(company: Company, product: str, version: str) -> str:
     """Another product with a release of its own; the id of its version."""
     name, release = product.capitalize(), company.foundry.release(version, company.runtime.source, product=product)
     company.vendor.create_template(name)
-    company.vendor.create_product(product, name, name)
+    company.vendor.create_product(product, name, name, keys=company.vendor_keys)
     made = company.vendor.create_version(name, version)
     company.vendor.upload_firmware(made.id, release)
     company.vendor.publish(made.id)

@@ -19,11 +19,12 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import images
@@ -40,6 +41,7 @@ from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Settings
+from thermokeeper.server.storage.models import Version
 from thermokeeper.simulator import nvs
 from thermokeeper.simulator.board import Board, Event
 from thermokeeper.simulator.describe import open_flash
@@ -187,10 +189,11 @@ class Company:
         self.server.start()
         self.front = Front(self.server.url).__enter__()
         self.vendor = VendorClient(self.server.url, token)
+        self.vendor_keys = [write_test_key(folder)[1]]
         self.versions: dict[str, schemas.Version] = dict(like[1]) if like else {}
         if not like:
             self.vendor.create_template(TEMPLATE)
-            self.vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE)
+            self.vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE, keys=self.vendor_keys, flash_size="4MiB")
 
     def close(self) -> None:
         self.vendor.close()
@@ -200,7 +203,7 @@ class Company:
     def publish(self, version: str, change: Change = (), **fields: Any) -> schemas.Version:
         """Make a release (once) and let every board have it; the same version again publishes it again."""
         if version in self.versions:
-            self.vendor.publish(self.versions[version].id)
+            self.vendor.publish(self.versions[version].id, force=True)  # an older one again, mostly
             return self.versions[version]
         return self.publish_file(version, self.foundry.release(version, self.runtime.source, change, **fields))
 
@@ -208,8 +211,26 @@ class Company:
         """The same with firmware that is made already."""
         made = self.vendor.create_version(TEMPLATE, version)
         self.vendor.upload_firmware(made.id, firmware)
-        self.vendor.publish(made.id)
+        self.vendor.publish(made.id, force=True)
         self.versions[version] = made
+        return made
+
+    def slips_in(self, version: str, firmware: bytes) -> schemas.Version:
+        """The same by somebody who has taken the server over: it may be anything, and nobody has looked at it."""
+        made = self.versions[version] = self.vendor.create_version(TEMPLATE, version)
+        context = self.server._server.config.app.state.context
+
+        async def stream() -> AsyncIterator[bytes]:
+            yield firmware
+
+        received = anyio.run(context.firmware.receive, stream())
+        with context.database.writing() as session:
+            row = session.get(Version, made.id)
+            row.firmware_size, row.firmware_sha256 = received.size, received.sha256
+            if received.release is not None:
+                row.release_digest, row.release_version = received.release.digest, received.release.version
+            context.firmware.keep(received, made.id, session)
+            row.template.target = row
         return made
 
 

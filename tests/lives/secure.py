@@ -49,6 +49,13 @@ def published(company: Company, version: str = "1.0.0", change: Change = (), **f
     return path
 
 
+def offered(company: Company, version: str = "1.0.0", change: Change = (), **fields: Any) -> Path:
+    """The same by a server that was taken over, and takes anything."""
+    path = company.foundry.release(version, company.runtime.source, change, **fields)
+    company.slips_in(version, path.read_bytes())
+    return path
+
+
 def made_for(life: Life, release: Path, server: str, ca: Path | None = None, size: int = 60_000, **record: Any) -> Life:
     """Write a board's flash: with this release, for that server; plain http isn't allowed unless `record` says so."""
     life.made(release, size)

@@ -31,6 +31,7 @@ _TOLD_ALWAYS = [
     "published version 2",
     "trial passed: ota_1 stays",
     "version up to date: 2",
+    "refuses: the release is signed with a key that isn't trusted here",
     "not a byte of either slot was erased or written for it",
     "rollback release 4.0.0 didn't prove itself",
     "was told: 4.0.0",

@@ -234,7 +234,9 @@ def test_a_board_that_is_activated_to_another_product_gets_and_runs_its_release(
 def test_a_release_of_another_product_is_not_taken(life):
     life.boots()
     life.says("version", "up to date")
-    life.publish("2.0.0", product="lamp")
+    life.company.slips_in(
+        "2.0.0", life.company.foundry.release("2.0.0", life.runtime.source, product="lamp").read_bytes()
+    )
     life.says("wait", "lamp")
     life.publish("3.0.0")
     life.says("version", "up to date: 3.0.0")
@@ -251,6 +253,8 @@ def test_a_release_that_fails_is_left_and_the_server_is_told(life):
     life.says("version", "2.0.0 failed on this board")
     assert life.failure() == f"2.0.0 ({failed.id}): reset; crash: ValueError: broken on purpose"
     assert len(life.front.asked(FAILURE)) == 1
+    (told,) = life.thing.update_failures
+    assert (told.version_id, told.version, told.count) == (failed.id, "2.0.0", 1)
     life.publish("3.0.0")
     life.says("confirm", life.company.versions["3.0.0"].id)
     assert life.version == "3.0.0"

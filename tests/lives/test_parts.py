@@ -46,6 +46,11 @@ def python_only(company, version, **fields):
     return read_release(published(company, version, change, size=APP_SIZE, **fields))
 
 
+def told_bytes(company, version):
+    """What the vendor is told that boards with each earlier version download."""
+    return {one.name: one.size for one in company.vendor.version(company.versions[version].id).downloads}
+
+
 def updated(life, version):
     """Follow the board until it runs this version for good and the server knows."""
     life.says("slot", f"{version}, on trial")
@@ -61,6 +66,7 @@ def test_a_release_that_changes_python_code_only_costs_its_header_and_file_syste
     settled.says("reset", "2.0.0")
     passed = wire.to_device_bytes - before
     assert wanted <= passed <= wanted + SLACK_BYTES
+    assert told_bytes(company, "2.0.0") == {"1.0.0": wanted}
     asked = [request.headers["range"] for request in settled.front.asked("GET .*/firmware.bin")]
     start, rest, again = (re.fullmatch("bytes=([0-9]+)-([0-9]*)", text) for text in asked)
     assert start and start.groups() == ("0", str(HEADER_SIZE - 1))
@@ -81,6 +87,7 @@ def test_compressed_it_costs_only_the_blocks_that_the_board_lacks(settled, compa
     settled.says("reset", "2.0.0")
     passed = wire.to_device_bytes - before
     assert wanted <= passed <= wanted + SLACK_BYTES
+    assert told_bytes(company, "2.0.0") == {"1.0.0": wanted}
     updated(settled, "2.0.0")
     settled.says("reading", "as 2.0.0")
 

@@ -87,7 +87,7 @@ def test_what_may_not_run_is_refused_before_a_byte_of_the_other_slot_changes(lif
     for number, (make, reason) in enumerate(REFUSED):
         before = life.read("ota_0"), life.read("otadata"), len(life.board.operations)
         (tmp_path / str(number)).mkdir()
-        life.company.publish_file(f"2.0.{number}", bytes(make(life, tmp_path / str(number))))
+        life.company.slips_in(f"2.0.{number}", bytes(make(life, tmp_path / str(number))))
         life.boots()
         life.says("update", f"to 2.0.{number} ")
         life.says("wait", reason)
@@ -99,13 +99,25 @@ def test_what_may_not_run_is_refused_before_a_byte_of_the_other_slot_changes(lif
     life.says("version", "up to date: 3.0.0")
 
 
+def test_the_server_is_told_why_a_release_is_refused(life, tmp_path):
+    life.boots()
+    life.says("version", "up to date")
+    refused = life.company.slips_in("2.0.0", bytes(damaged_after_signing(life, tmp_path)))
+    life.says("version", "2.0.0 failed on this board: not tried again now")
+    (told,) = life.thing.update_failures
+    assert (told.version_id, told.version, told.count) == (refused.id, "2.0.0", 1)
+    assert told.why == "the release's signature is wrong: it was changed or damaged after signing"
+    life.publish("3.0.0")
+    life.says("version", "up to date: 3.0.0")
+
+
 @pytest.mark.parametrize("part", ["app", "fs"])
 def test_a_part_with_a_wrong_hash_is_never_selected(life, part):
     life.boots()
     life.says("version", "up to date")
     data = good(life)
     data[4096 + 30_000 if part == "app" else -5000] ^= 0x10
-    life.company.publish_file("2.0.0", bytes(data))
+    life.company.slips_in("2.0.0", bytes(data))
     life.says("wait", f"part {part} isn't what the manifest says")
     assert life.board.slot == "ota_0" and not life.happened("reset")
     life.off()

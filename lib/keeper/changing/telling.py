@@ -1,4 +1,4 @@
-"""What the server is told when nothing else is to be done: a failure, other trouble, the thing's name.
+"""What the server is told when nothing else is to be done: a failure, a refusal, other trouble, the thing's name.
 
 None of it may stand before an update, so whatever a server answers to it ends here; what it may take later is told
 again at the next look.
@@ -12,7 +12,7 @@ _LATER = (401, 408, 425, 429)  # and from 500 on: no answer to what was told
 def tell(life, ledger, version_id):
     """Tell what has to be told; whether that is all. version_id: of what runs, as far as that is known."""
     told_all = True
-    for tell_one in (_failure, _trouble, _name):
+    for tell_one in (_failure, _refusal, _trouble, _name):
         try:
             tell_one(life, ledger, version_id)
         except CloudError as error:
@@ -31,6 +31,13 @@ def _failure(life, ledger, _):
     if failure:
         _report(life, "rollback", *failure)
         ledger.told()
+
+
+def _refusal(life, *_):
+    tries = life.tries
+    if tries.get("why"):
+        _report(life, "refused", tries["refused"], tries["version"], tries["why"])
+        tries["why"] = None
 
 
 def _trouble(life, _, version_id):

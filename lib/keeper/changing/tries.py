@@ -23,11 +23,13 @@ def count_failed(life):
         life.free_ms = uptime.ms() + min(_BASE_MS << min(failed - _QUICK_TRIES, 7), _CAP_MS)
 
 
-def count_refused(life, version_id):
-    """This version's release isn't acceptable, or wasn't what it should be."""
+def count_refused(life, target, error):
+    """This version's release isn't acceptable, or wasn't what it should be. The last refusal before a pause is told."""
     tries = life.tries
-    tries["refusals"] = tries["refusals"] + 1 if tries.get("refused") == version_id else 1
-    tries["refused"] = version_id
+    tries["refusals"] = tries["refusals"] + 1 if tries.get("refused") == target.id else 1
+    tries["refused"] = target.id
+    tries["version"] = target.name
+    tries["why"] = str(error) if tries["refusals"] == _REFUSALS else None
     tries["refused_ms"] = uptime.ms()
 
 

@@ -120,12 +120,12 @@ class Service:
                 self.vendor.upload_firmware(ids[version], path)
             self._templates[goods] = (template.id, ids)
         template_id, ids = self._templates[goods]
-        self.vendor.add_serial(PRODUCT, serial, template_id, ids["1.0.0"])
+        self.vendor.add_serial(PRODUCT, serial, template_id, ids["1.0.0"], force=True)  # no key of it is known there
         return ids
 
     def publish(self, serial: str, version_id: str) -> None:
         """Let this serial have another version."""
-        self.vendor.change_serial(serial, target_version=version_id)
+        self.vendor.change_serial(serial, target_version=version_id, force=True)
 
     def claimed(self, uuid: str) -> str:
         """Let a device have an owner with access to the product; a token for it."""

@@ -254,7 +254,7 @@ class Real:
         self._server.stop()
 
     def publish(self, version: str) -> None:
-        self._vendor.publish(self._ids[version])
+        self._vendor.publish(self._ids[version], force=True)  # no key of it is known there
 
     def known(self) -> Known:
         """What the vendor can see."""

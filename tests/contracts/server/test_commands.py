@@ -65,9 +65,9 @@ def test_a_vendors_day(run, shop, tmp_path):
     firmware = tmp_path / "firmware.bin"
     firmware.write_bytes(b"firmware")
     assert f"template  {template}\n" in run("template", "create", template)
-    made = run("version", "create", "--template", template, "--firmware", str(firmware), "--publish", "1")
+    made = run("version", "create", "--template", template, "--firmware", str(firmware), "--publish", "--force", "1")
     assert re.search(r"published +yes\n", made) and re.search(r"firmware +8 bytes\n", made)
-    assert product in run("product", "create", product, "--name", "Kitchen", "--template", template)
+    assert product in run("product", "create", product, "--name", "Kitchen", "--template", template, "--force")
     assert run("serial", "add", "--product", product, number) == f"added 1 serial number to {product}\n"
     assert re.search(rf"{number} +new +1 +-\n", run("serial", "list", product))
     answer = shop.http.post("/v1/provision/activate.json", json={"serialNumber": number}).json()
@@ -82,12 +82,12 @@ def test_a_vendors_day(run, shop, tmp_path):
     assert re.search(r"status +blocked", run("serial", "block", number))
     assert re.search(r"status +active", run("serial", "unblock", number))
     run("version", "create", "--template", template, "--firmware", str(firmware), "--prototype", "2")
-    assert re.search(r"target +2 \(its own\)", run("serial", "set", number, "--target", f"{template}/2"))
+    assert re.search(r"target +2 \(its own\)", run("serial", "set", number, "--target", f"{template}/2", "--force"))
     assert re.search(r"target +1 \(what its", run("serial", "set", number, "--no-target"))
     assert "deleted  2\nid       " in run("version", "delete", f"{template}/2")
-    assert re.search(r"1 +yes +no +- +8 +[0-9a-f]{32}\n", run("version", "list", template))
+    assert re.search(r"1 +yes +no +- +8 +- +[0-9a-f]{32}\n", run("version", "list", template))
     assert "published  -" in run("template", "withdraw", template)
-    assert "published  yes" in re.sub(" +", "  ", run("version", "publish", f"{template}/1"))
+    assert "published  yes" in re.sub(" +", "  ", run("version", "publish", f"{template}/1", "--force"))
     assert template in run("template", "list") and product in run("product", "list")
 
 

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import random
-import struct
 import tracemalloc
 from itertools import pairwise
 
@@ -13,6 +12,7 @@ import anyio
 import httpx
 import pytest
 
+from signed_releases import Press
 from thermokeeper.server.http.streaming import Base64JsonResponse
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.settings import Limits, Settings
@@ -115,15 +115,9 @@ def test_conditions(device_and_url, refused):
 # -- upload ------------------------------------------------------------------------------------------------------------
 
 
-def _release(version: str = "1.2.3", app: bytes = b"a" * 4096, fs: bytes = b"f" * 4096) -> bytes:
-    parts = [
-        {"name": name, "size": len(part), "sha256": hashlib.sha256(part).hexdigest()}
-        for name, part in (("app", app), ("fs", fs))
-    ]
-    manifest = {"format": 1, "product": "thermometer", "version": version, "chip": "esp32", "security": 1}
-    text = json.dumps({**manifest, "created": "2026-11-21T20:13:18Z", "parts": parts}).encode()
-    header = (b"TKREL001" + struct.pack("<H", len(text)) + text).ljust(4096, b"\xff")
-    return header + app + fs
+@pytest.fixture(scope="module")
+def press(tmp_path_factory):
+    return Press(tmp_path_factory.mktemp("keys"))
 
 
 def _put(shop, version_id: str, content, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -131,8 +125,8 @@ def _put(shop, version_id: str, content, headers: dict[str, str] | None = None) 
     return shop.http.put(f"/v1/vendor/versions/{version_id}/firmware.bin", content=content, headers=headers)
 
 
-def test_a_release_file_is_recognised_and_devices_are_told_its_digest(shop):
-    release = _release()
+def test_a_release_file_is_recognised_and_devices_are_told_its_digest(shop, press):
+    release = press.release(shop.tag, "1.2.3")
     digest = hashlib.sha256(release[:4096]).hexdigest()
     version = shop.version("7", release, publish=True)
     assert (version.release, version.release_version) == (digest, "1.2.3")
@@ -144,17 +138,17 @@ def test_a_release_file_is_recognised_and_devices_are_told_its_digest(shop):
     assert device.call("GET", "/version.json").json() == expected
 
 
-def test_a_release_file_that_arrives_in_small_pieces_is_recognised(shop):
-    release = _release()
+def test_a_release_file_that_arrives_in_small_pieces_is_recognised(shop, press):
+    release = press.release(shop.tag)
     version = shop.version("1", None)
     response = _put(shop, version.id, (release[index : index + 999] for index in range(0, len(release), 999)))
     assert response.json()["release"] == hashlib.sha256(release[:4096]).hexdigest()
 
 
 @pytest.mark.parametrize("damage", [lambda file: file[:-1], lambda file: file + b"x", lambda file: file[:4096]])
-def test_a_release_file_of_the_wrong_length_is_refused(shop, refused, damage):
+def test_a_release_file_of_the_wrong_length_is_refused(shop, press, refused, damage):
     version = shop.version("1", None)
-    refused(_put(shop, version.id, damage(_release())), 400, "bad_release")
+    refused(_put(shop, version.id, damage(press.release(shop.tag))), 400, "bad_release")
     assert shop.vendor.version(version.id).firmware_size is None
 
 

@@ -119,7 +119,7 @@ def live(vendor: VendorClient, boards: list[Board], tag: str) -> None:
         firmware = hashlib.sha512(f"{tag} {step}".encode()).digest() * 20_000
         version = vendor.create_version(template.id, f"{step}")
         vendor.upload_firmware(version.id, firmware)
-        vendor.publish(version.id)
+        vendor.publish(version.id, force=True)
         for board in boards * 2:
             assert board.target().json()["name"] == f"{step}"
         for board in boards:

@@ -50,9 +50,12 @@ def test_a_serial_may_be_added_with_template_and_target_of_its_own(shop):
     assert serial.target_version and serial.target_version.id == version.id
 
 
-def _vendor_call(shop, method: str, path: str, body: object = None):
+def _vendor_call(shop, method: str, path: str, body: dict[str, object] | None = None):
     return shop.http.request(
-        method, f"/v1/vendor{path}", json=body, headers={"X-VendorToken": shop.server.vendor_token}
+        method,
+        f"/v1/vendor{path}",
+        json={**body, "force": True} if body is not None and method == "PATCH" else body,
+        headers={"X-VendorToken": shop.server.vendor_token},
     )
 
 

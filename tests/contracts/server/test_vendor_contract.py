@@ -20,10 +20,15 @@ CALLS = [
     ("DELETE", f"/versions/{NOBODY}.json"),
     ("PUT", f"/versions/{NOBODY}/firmware.bin"),
     ("POST", f"/versions/{NOBODY}/publish.json"),
+    ("GET", f"/templates/{NOBODY}/failures.json"),
+    ("GET", f"/versions/{NOBODY}/failures.json"),
     ("POST", "/products.json"),
     ("GET", "/products.json"),
     ("GET", "/products/nothing.json"),
     ("PATCH", "/products/nothing.json"),
+    ("POST", "/products/nothing/keys.json"),
+    ("GET", "/products/nothing/keys.json"),
+    ("DELETE", "/products/nothing/keys/0123456789abcdef.json"),
     ("POST", "/products/nothing/serials.json"),
     ("POST", "/products/nothing/serials/batch.json"),
     ("GET", "/products/nothing/serials.json"),
@@ -62,6 +67,7 @@ def test_the_list_of_calls_is_whole(http):
             path.removeprefix("/v1/vendor").format(
                 **dict.fromkeys(("template_id", "version_id", "thing_id", "token_id", "owner_id"), NOBODY),
                 **dict.fromkeys(("code", "number", "uuid"), "nothing"),
+                key_id="0123456789abcdef",
             ),
         )
         for path, methods in http.get("/openapi.json").json()["paths"].items()
@@ -75,6 +81,7 @@ BODIES = {
     "/templates.json": {"name": "T"},
     "/products.json": {"code": "p", "name": "P", "defaultTemplate": NOBODY},
     f"/templates/{NOBODY}/versions.json": {"name": "1"},
+    "/products/nothing/keys.json": {"key": "a public key"},
     "/products/nothing/serials.json": {"serialNumber": "S"},
     "/products/nothing/serials/batch.json": {"serials": [{"serialNumber": "S"}]},
 }

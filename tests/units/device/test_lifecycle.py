@@ -237,6 +237,47 @@ def test_a_release_that_is_refused_leaves_the_other_slot_alone():
             assert service.current_id == "v1", "it isn't stuck with the bad one"
 
 
+def test_a_refusal_is_told_once_the_version_is_held_back():
+    """Whatever is refused: the wrong signature on the header, or a part that isn't what the manifest says."""
+    damaged = HEADER_2[:3800] + bytes([HEADER_2[3800] ^ 1]) + HEADER_2[3801:] + APP_2 + FS_2
+    for bad, why in ((damaged, "signature is wrong"), (FILE_2[:-9] + bytes(9), "part fs isn't what the manifest says")):
+        service = _running_v1()
+        with _device(service) as device:
+            device.live(1)
+            service.publish("bad", bad)
+            device.calls()
+            device.turn(3)
+            assert "failed" not in device.calls() and service.failures == []
+            device.turn(1)
+            ((version_id, version, told),) = service.failures
+            assert (version_id, version) == ("bad", "version bad") and why in told, told
+            device.turn(3)
+            assert len(service.failures) == 1, "told once"
+            device.clock.pass_ms(6 * 3_600_000)
+            device.turn(4)
+            assert len(service.failures) == 2, "tried again, refused again"
+
+
+def test_a_refusal_that_could_not_be_told_is_told_later_and_stands_before_no_update():
+    service = _running_v1()
+    with _device(service) as device:
+        device.live(1)
+        service.publish("bad", HEADER_2[:100] + b"\xff" + HEADER_2[101:] + APP_2 + FS_2)
+        device.turn(3)
+        service.trouble("failed", NetError("the answer is lost"), after=True)
+        device.turn(1)
+        device.turn(1)
+        assert [one[0] for one in service.failures] == ["bad", "bad"]
+        device.turn(1)
+        assert len(service.failures) == 2
+        device.clock.pass_ms(6 * 3_600_000)
+        device.turn(3)
+        service.publish("v2", FILE_2)
+        device.calls()
+        assert device.live(0) == "alive"  # a restart: what was refused is forgotten with it
+        assert device.live(1) == "reset" and "failed" not in device.calls()
+
+
 def test_a_download_that_breaks_off_is_begun_again():
     service = _registered(Service(), "v2", FILE_2)
     service.short_by = 3000

@@ -3,7 +3,7 @@
 What goes wrong is a ToolError, a refusal of the server a `connection.Refused`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -54,6 +54,7 @@ class VendorClient(Connection):
         update_performed_by_thing: bool = True,
         update_to_version: str | None = None,
         update_automatic: bool = False,
+        force: bool = False,
     ) -> schemas.Version:
         template_id = self.template(template).id
         body = request(
@@ -64,6 +65,7 @@ class VendorClient(Connection):
             update_performed_by_thing=update_performed_by_thing,
             update_to_version=self.version(update_to_version).id if update_to_version else None,
             update_automatic=update_automatic,
+            force=force,
         )
         return self._call(schemas.Version, "POST", f"/v1/vendor/templates/{template_id}/versions.json", body)
 
@@ -80,7 +82,8 @@ class VendorClient(Connection):
         return _pick("version", name, self.versions(template))
 
     def change_version(self, version: str, **changes: Any) -> schemas.Version:
-        """`changes`: description, update_performed_by_thing, update_to_version (an id or None), update_automatic."""
+        """`changes`: description, update_performed_by_thing, update_to_version (an id or None), update_automatic,
+        force."""
         body = request(schemas.VersionChange, **changes)
         return self._call(schemas.Version, "PATCH", f"/v1/vendor/versions/{self.version(version).id}.json", body)
 
@@ -96,8 +99,20 @@ class VendorClient(Connection):
         except OSError as error:
             raise ToolError(f"{firmware} can't be read: {error.strerror}") from None
 
-    def publish(self, version: str) -> schemas.Template:
-        return self._call(schemas.Template, "POST", f"/v1/vendor/versions/{self.version(version).id}/publish.json")
+    def publish(self, version: str, force: bool = False) -> schemas.Template:
+        """force: also if something about it is unusual; what boards would refuse is refused in any case."""
+        path = f"/v1/vendor/versions/{self.version(version).id}/publish.json"
+        return self._call(schemas.Template, "POST", path, request(schemas.PublishRequest, force=force))
+
+    def failures(self, version: str, limit: int | None = None) -> Iterator[schemas.FailureOfThing]:
+        """The things on which a version failed, or that refused it, last told first."""
+        path = f"/v1/vendor/versions/{self.version(version).id}/failures.json"
+        return self._pages(schemas.FailureOfThing, path, limit)
+
+    def template_failures(self, template: str, limit: int | None = None) -> Iterator[schemas.FailureOfThing]:
+        """The same of all versions on things of the template."""
+        path = f"/v1/vendor/templates/{self.template(template).id}/failures.json"
+        return self._pages(schemas.FailureOfThing, path, limit)
 
     def delete_version(self, version: str) -> None:
         self._call(type(None), "DELETE", f"/v1/vendor/versions/{self.version(version).id}.json")
@@ -105,23 +120,47 @@ class VendorClient(Connection):
     # products and serial numbers
 
     def create_product(
-        self, code: str, name: str, default_template: str, *, proof_required: bool = False
+        self,
+        code: str,
+        name: str,
+        default_template: str,
+        *,
+        proof_required: bool = False,
+        flash_size: str | None = None,
+        keys: Iterable[Path | str] = (),
+        force: bool = False,
     ) -> schemas.Product:
+        """keys: public keys of its releases, see `add_key`."""
         body = request(
             schemas.ProductRequest,
             code=code,
             name=name,
             default_template=self.template(default_template).id,
             proof_required=proof_required,
+            flash_size=flash_size,
+            keys=[_public(key) for key in keys],
+            force=force,
         )
         return self._call(schemas.Product, "POST", "/v1/vendor/products.json", body)
 
     def products(self) -> list[schemas.Product]:
         return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
 
-    def change_product(self, code: str, *, proof_required: bool) -> schemas.Product:
-        body = request(schemas.ProductChange, proof_required=proof_required)
+    def change_product(self, code: str, **changes: Any) -> schemas.Product:
+        """`changes`: proof_required, flash_size."""
+        body = request(schemas.ProductChange, **changes)
         return self._call(schemas.Product, "PATCH", f"/v1/vendor/products/{segment(code)}.json", body)
+
+    def add_key(self, product: str, key: Path | str, name: str = "") -> schemas.ProductKey:
+        """key: a public key of the product's releases: a PEM file, or its text."""
+        body = request(schemas.KeyRequest, key=_public(key), name=name)
+        return self._call(schemas.ProductKey, "POST", f"/v1/vendor/products/{segment(product)}/keys.json", body)
+
+    def keys(self, product: str) -> list[schemas.ProductKey]:
+        return self._call(list[schemas.ProductKey], "GET", f"/v1/vendor/products/{segment(product)}/keys.json")
+
+    def remove_key(self, product: str, key_id: str) -> None:
+        self._call(type(None), "DELETE", f"/v1/vendor/products/{segment(product)}/keys/{segment(key_id)}.json")
 
     def add_serial(
         self,
@@ -130,10 +169,11 @@ class VendorClient(Connection):
         template: str | None = None,
         target_version: str | None = None,
         proof_key: str | None = None,
+        force: bool = False,
     ) -> schemas.Serial:
         """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex."""
         path = f"/v1/vendor/products/{segment(product)}/serials.json"
-        wanted = self._serial_request(number, template, target_version)
+        wanted = self._serial_request(number, template, target_version, force)
         return self._call(schemas.Serial, "POST", path, _with_key(wanted, number, proof_key))
 
     def add_serials(
@@ -143,22 +183,26 @@ class VendorClient(Connection):
         template: str | None = None,
         target_version: str | None = None,
         proof_keys: Mapping[str, str] | None = None,
+        force: bool = False,
     ) -> int:
         """Add many: all or none. How many there were. proof_keys: by serial number, see `add_serial`."""
         keys = proof_keys or {}
-        common = self._serial_request(numbers[0], template, target_version)
+        common = self._serial_request(numbers[0], template, target_version, force)
         wanted = [_with_key(common, number, keys.get(number)) for number in numbers]
         body = request(schemas.SerialBatch, serials=wanted)
         path = f"/v1/vendor/products/{segment(product)}/serials/batch.json"
         added: schemas.Added = self._call(schemas.Added, "POST", path, body)
         return added.added
 
-    def _serial_request(self, number: str, template: str | None, target: str | None) -> schemas.SerialRequest:
+    def _serial_request(
+        self, number: str, template: str | None, target: str | None, force: bool
+    ) -> schemas.SerialRequest:
         return request(
             schemas.SerialRequest,
             serial_number=number,
             template=self.template(template).id if template else None,
             target_version=self.version(target).id if target else None,
+            force=force,
         )
 
     def serials(self, product: str, status: str | None = None, limit: int | None = None) -> Iterator[schemas.Serial]:
@@ -167,14 +211,14 @@ class VendorClient(Connection):
     def serial(self, number: str) -> schemas.Serial:
         return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{segment(number)}.json")
 
-    def change_serial(self, number: str, **changes: str | None) -> schemas.Serial:
+    def change_serial(self, number: str, *, force: bool = False, **changes: str | None) -> schemas.Serial:
         """`changes`: template and target_version, each an id or name; proof_key. None takes the serial's own away."""
         found: dict[str, str | None] = {}
         for name, value in changes.items():
             if value is not None and name != "proof_key":
                 value = self.template(value).id if name == "template" else self.version(value).id
             found[name] = value
-        body = request(schemas.SerialChange, **found)
+        body = request(schemas.SerialChange, **found, force=force)
         return self._call(schemas.Serial, "PATCH", f"/v1/vendor/serials/{segment(number)}.json", body)
 
     def block(self, number: str) -> schemas.Serial:
@@ -299,6 +343,17 @@ def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
             return item
     names = ", ".join(item.name for item in found[:10]) or "none"
     raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
+
+
+def _public(key: Path | str) -> str:
+    """The text of a public key, which the server is sent; a private one never leaves here."""
+    try:
+        text = key.read_text(encoding="ascii", errors="replace") if isinstance(key, Path) else key
+    except OSError as error:
+        raise ToolError(f"{key} can't be read: {error.strerror}") from None
+    if "PRIVATE KEY" in text:
+        raise ToolError("that is a private key, which isn't sent anywhere: give the public one beside it (*.pub.pem)")
+    return text
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from thermokeeper.contract.times import format_time, parse_time
 
 ID_PATTERN = r"^[0-9a-f]{32}$"
 SERIAL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+KEY_ID_PATTERN = r"^[0-9a-f]{16}$"
 CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 WORD_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
 _DIGEST_PATTERN = r"^[0-9a-f]{64}$"
@@ -19,6 +20,7 @@ ASKED_BY = {
     SERIAL_PATTERN: "1 to 64 letters, digits, . _ and -, the first a letter or digit",
     CODE_PATTERN: "1 to 32 letters, digits, . _ and -, the first a letter or digit",
     WORD_PATTERN: "1 to 64 letters, digits, . _ and -, the first no . or -",
+    KEY_ID_PATTERN: "16 hex digits in lower case",
     _DIGEST_PATTERN: "64 hex digits in lower case",
 }
 
@@ -65,6 +67,7 @@ def _only_text_or_moment(value: object) -> object:
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
 ProofHex = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
+KeyId = Annotated[str, Field(pattern=KEY_ID_PATTERN, examples=["5f1c0de2c4b8d1e9"])]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
 VersionName = Annotated[
     str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)

@@ -9,6 +9,7 @@ from thermokeeper.contract.fields import (
     Code,
     Description,
     Id,
+    KeyId,
     Name,
     ProductName,
     ProofHex,
@@ -146,6 +147,13 @@ class Template(Message):
     created: Time
 
 
+_FORCE = "take also what is unusual, see 409 `unusual`; what can't be right is refused in any case"
+
+
+class PublishRequest(VendorRequest):
+    force: bool = Field(default=False, description=_FORCE)
+
+
 class VersionRequest(VendorRequest):
     name: VersionName
     description: Description = ""
@@ -155,6 +163,7 @@ class VersionRequest(VendorRequest):
     )
     update_to_version: Id | None = Field(default=None, description="what devices that run this version are offered")
     update_automatic: bool = Field(default=False, description="they may take `updateToVersion` without asking")
+    force: bool = Field(default=False, description=_FORCE)
 
 
 class VersionChange(VendorRequest):
@@ -164,6 +173,13 @@ class VersionChange(VendorRequest):
     update_performed_by_thing: bool | None = None
     update_to_version: Id | None = None
     update_automatic: bool | None = None
+    force: bool = Field(default=False, description=_FORCE)
+
+
+class Download(Message):
+    from_version: Id
+    name: str
+    size: int = Field(description="bytes")
 
 
 class Version(Message):
@@ -181,8 +197,16 @@ class Version(Message):
     firmware_sha256: str | None
     release: str | None
     release_version: str | None
+    published_at: Time | None = Field(description="when for the first time")
+    downloads: list[Download] = Field(
+        description="what a device that runs an earlier version downloads to get this one; of release files only what "
+        "it hasn't got, of others all"
+    )
 
 
+FlashSize = Literal["4MiB", "8MiB", "16MiB"]
+PublicKey = Annotated[str, Field(max_length=4096, description="PEM, as `release keygen` writes it: RSA-3072")]
+_FLASH_SIZE = "whose flash map its boards have: a release that needs a larger slot isn't published"
 _PROOF_REQUIRED = "a serial number without a `proofKey` can't activate; one with it always has to prove itself"
 _PROOF_KEY = "made of the secret in the device's factory record; with it the device has to prove itself at activation"
 
@@ -192,12 +216,16 @@ class ProductRequest(VendorRequest):
     name: ProductName
     default_template: Id
     proof_required: bool = Field(default=False, description=_PROOF_REQUIRED)
+    flash_size: FlashSize | None = Field(default=None, description=_FLASH_SIZE)
+    keys: Annotated[list[PublicKey], Field(max_length=16)] = []
+    force: bool = Field(default=False, description=_FORCE)
 
 
 class ProductChange(VendorRequest):
-    """A member that is left out stays as it is."""
+    """A member that is left out stays as it is; a null `flashSize` means that it isn't known."""
 
     proof_required: bool | None = Field(default=None, description=_PROOF_REQUIRED)
+    flash_size: FlashSize | None = Field(default=None, description=_FLASH_SIZE)
 
 
 class Product(Message):
@@ -206,7 +234,20 @@ class Product(Message):
     name: str
     default_template: Id
     proof_required: bool
+    flash_size: FlashSize | None
+    keys: list[KeyId] = Field(description="whose releases its boards take")
     created: Time
+
+
+class KeyRequest(VendorRequest):
+    key: PublicKey
+    name: Annotated[str, Field(max_length=64)] = ""
+
+
+class ProductKey(Message):
+    id: KeyId
+    name: str
+    added: Time
 
 
 class SerialRequest(VendorRequest):
@@ -214,6 +255,7 @@ class SerialRequest(VendorRequest):
     proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
     template: Id | None = Field(default=None, description="instead of the product's default template")
     target_version: Id | None = Field(default=None, description="instead of what its template has published")
+    force: bool = Field(default=False, description=_FORCE)
 
 
 class SerialBatch(VendorRequest):
@@ -226,6 +268,7 @@ class SerialChange(VendorRequest):
     template: Id | None = None
     target_version: Id | None = None
     proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+    force: bool = Field(default=False, description=_FORCE)
 
 
 SerialStatus = Literal["new", "active", "blocked"]
@@ -259,6 +302,20 @@ class Property(PropertyOut):
     name: str
 
 
+class UpdateFailure(Message):
+    version_id: Id | None = Field(description="null if the device didn't know it; the version may be gone by now")
+    version: str = Field(description="as the device calls it")
+    why: str = Field(description="the last reason")
+    first: Time
+    last: Time
+    count: int = Field(description="how often it was told; the same words within half an hour count once")
+
+
+class FailureOfThing(UpdateFailure):
+    thing: Id
+    serial_number: SerialNumber
+
+
 class Thing(Message):
     id: Id
     name: str
@@ -275,6 +332,7 @@ class Thing(Message):
     activation_count: int
     readings: list[LastReading]
     properties: list[Property] = Field(description="what it set, by name; `updateFailure` after a rollback")
+    update_failures: list[UpdateFailure] = Field(description="versions that failed or were refused, last told first")
 
 
 class Datapoint(BaseModel):

@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from thermokeeper.client.calls import VendorClient
+from thermokeeper.client.connection import Refused
 from thermokeeper.contract.schemas import Thing
 from thermokeeper.demo.telling import Telling, Watcher
-from thermokeeper.demo.workshop import PRODUCT, Workshop
+from thermokeeper.demo.workshop import PRODUCT, Workshop, public_key
 from thermokeeper.errors import ToolError
 from thermokeeper.release.stock import stock_firmware
 from thermokeeper.server.local import LocalServer
@@ -90,7 +91,7 @@ class Story(ABC):
             interpreter, newer_interpreter = stock_firmware()
             shop = Workshop(self.folder, interpreter)
             vendor.create_template(TEMPLATE)
-            vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE)
+            vendor.create_product(PRODUCT, TEMPLATE, TEMPLATE, keys=[public_key(shop.key)], flash_size="4MiB")
             first = self._publish("1", shop.release("1.0.0"))
             size = f"{first.stat().st_size >> 10} KiB"
             telling.line("vendor", f"made release 1.0.0 ({size}), signed it, published it as version 1")
@@ -137,13 +138,19 @@ class Story(ABC):
         """A release that the vendor's key didn't sign: refused on its first 4 KiB, before anything is erased."""
         forged = shop.release("3.0.0", VERSION_2, key=shop.another_key("stranger"))
         done = len(board.operations)
-        self._publish("3", forged)
-        self.telling.line("forger", "got into the server and published version 3, signed with a key of his own")
+        refusal = self._refused("3", forged)
+        self.telling.line("forger", "uploaded version 3, signed with a key of his own")
+        self.telling.line("server", refusal.removeprefix("the server "))
+        for key in self.vendor.keys(PRODUCT):
+            self.vendor.remove_key(PRODUCT, key.id)
+        self.vendor.publish(f"{TEMPLATE}/3", force=True)
+        self.telling.line("forger", "got the vendor's token, took the product's key away and published it by force")
         watcher.wait_for("wait", "a key that isn.t trusted here", "the refusal of the forged release")
         written = [one for one in board.operations[done:] if one.partition.startswith("ota_")]
         if written:
             raise ToolError(f"the forged release cost {len(written)} operations on the slots")
         self.telling.line("demo", "not a byte of either slot was erased or written for it")
+        self.vendor.add_key(PRODUCT, public_key(shop.key))
 
     def _crash(self, shop: Workshop, watcher: Watcher) -> None:
         """A release of the vendor's own that can't show a reading: it leaves by itself, and the vendor hears why."""
@@ -167,6 +174,14 @@ class Story(ABC):
         watcher.wait_for("download", "goes on at", "going on where the download stood")
         watcher.wait_for("slot", "runs release 5.0.0, on trial", "trial boot of version 5")
         watcher.wait_for("confirm", "confirmed", "confirmation of version 5")
+
+    def _refused(self, name: str, release: Path) -> str:
+        """Upload it and try to publish it; why the server doesn't."""
+        try:
+            self._publish(name, release)
+        except Refused as error:
+            return str(error)
+        raise ToolError(f"the server published version {name}, which it should refuse")
 
     def _publish(self, name: str, release: Path) -> Path:
         self.vendor.create_version(TEMPLATE, name)

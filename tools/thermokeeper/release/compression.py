@@ -6,14 +6,18 @@ heap); "blocks" has an index before them, by which a board takes the blocks that
 """
 
 import hashlib
+import io
 import struct
 import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from keeper.board.layout import BLOCK_SIZE, CHUNK_SIZES, REUSING, REUSING_LIMIT, WINDOW_BITS
 from keeper.reusing.blocks import GAP_SIZE
 from thermokeeper.errors import ToolError
 
 ENCODING = "deflate4"  # of what can't be made of the running slot
+MARK_SIZE = 4
 _ENTRY = struct.Struct("<4sH")  # first bytes of a block's SHA-256, length of its chunk
 
 
@@ -34,7 +38,7 @@ def pack(data: bytes, encoding: str = ENCODING) -> bytes:
         if len(chunk) >= len(plain):
             chunk = plain
         if encoding == REUSING:
-            index += _ENTRY.pack(_mark(plain), len(chunk))
+            index += _ENTRY.pack(mark(plain), len(chunk))
         else:
             packed += struct.pack("<H", len(chunk))
         packed += chunk
@@ -43,38 +47,53 @@ def pack(data: bytes, encoding: str = ENCODING) -> bytes:
 
 def unpack(packed: bytes, size: int, encoding: str = ENCODING) -> bytes:
     """The `size` bytes that `packed` stands for; ToolError if it is damaged."""
+    return b"".join(chunks(io.BytesIO(packed), len(packed), size, encoding))
+
+
+def chunks(file: BinaryIO, stored: int, size: int, encoding: str = ENCODING) -> Iterator[bytes]:
+    """The same piece by piece, of the `stored` bytes that come next in a file."""
     chunk_size = CHUNK_SIZES[encoding]
-    data = bytearray()
-    at = _ENTRY.size * (size // BLOCK_SIZE) if encoding == REUSING else 0
-    while len(data) < size:
-        wanted = min(chunk_size, size - len(data))
+    index = file.read(_ENTRY.size * (size // BLOCK_SIZE)) if encoding == REUSING else b""
+    left, done = stored - len(index), 0
+    while done < size:
+        wanted = min(chunk_size, size - done)
+        entry = index[_ENTRY.size * (done // BLOCK_SIZE) :][: _ENTRY.size]
         if encoding == REUSING:
-            entry = _ENTRY.size * (len(data) // BLOCK_SIZE)
-            length = int.from_bytes(packed[entry + 4 : entry + 6], "little")
+            length = int.from_bytes(entry[4:], "little")
         else:
-            length = int.from_bytes(packed[at : at + 2], "little")
-            at += 2
-        chunk = packed[at : at + length]
-        at += length
-        if len(chunk) != length or not 0 < length <= wanted:
+            length = int.from_bytes(file.read(2), "little")
+            left -= 2
+        left -= length
+        chunk = file.read(length) if 0 < length <= wanted and left >= 0 else b""
+        if len(chunk) != length or not chunk:
             raise ToolError("a compressed part is damaged")
         plain = chunk if length == wanted else _inflate(chunk, wanted, encoding)
-        if encoding == REUSING and _mark(plain) != packed[entry : entry + 4]:
+        if encoding == REUSING and mark(plain) != entry[:4]:
             raise ToolError("a compressed part is damaged")
-        data += plain
-    if at != len(packed):
+        done += len(plain)
+        yield plain
+    if left:
         raise ToolError("a compressed part is longer than what it stands for")
-    return bytes(data)
+
+
+def index_size(size: int) -> int:
+    """Bytes of the index of a part in "blocks", which stands first in it."""
+    return size // BLOCK_SIZE * _ENTRY.size
 
 
 def fetched_bytes(packed: bytes, size: int, there: bytes) -> int:
     """How much of a part in "blocks" a board downloads whose running slot has `there`."""
-    known = {_mark(there[at : at + BLOCK_SIZE]) for at in range(0, len(there), BLOCK_SIZE)}
-    count = size // BLOCK_SIZE
-    fetched = count * _ENTRY.size
+    known = b"".join(mark(there[at : at + BLOCK_SIZE]) for at in range(0, len(there), BLOCK_SIZE))
+    return fetched_by(packed[: index_size(size)], known)
+
+
+def fetched_by(index: bytes, marks: bytes) -> int:
+    """The same by the part's index and the marks of the blocks there, one behind the other."""
+    known = {marks[at : at + MARK_SIZE] for at in range(0, len(marks), MARK_SIZE)}
+    fetched = len(index)
     gap = GAP_SIZE + 1
-    for mark, length in _ENTRY.iter_unpack(packed[: count * _ENTRY.size]):
-        if mark in known:
+    for found, length in _ENTRY.iter_unpack(index):
+        if found in known:
             gap += length
         else:
             fetched += length + (gap if gap <= GAP_SIZE else 0)
@@ -82,8 +101,9 @@ def fetched_bytes(packed: bytes, size: int, there: bytes) -> int:
     return fetched
 
 
-def _mark(block: bytes) -> bytes:
-    return hashlib.sha256(block).digest()[:4]
+def mark(block: bytes) -> bytes:
+    """By which a board knows a block again."""
+    return hashlib.sha256(block).digest()[:MARK_SIZE]
 
 
 def _inflate(chunk: bytes, wanted: int, encoding: str) -> bytes:

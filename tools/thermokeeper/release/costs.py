@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from keeper.board.layout import REUSING
 from keeper.release import Manifest
 from thermokeeper.release import budget
-from thermokeeper.release.known import HEADERS_SIZE
+from thermokeeper.release.examining import HEADERS_SIZE
 from thermokeeper.release.merging.layout import STARTED
 from thermokeeper.release.weighing import Weights
 

@@ -5,7 +5,8 @@ looks for a file in it, four times for each import: so logs are short, without t
 and without anything of how they came about. With that and what boot.py keeps of it imports take half the time.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, BinaryIO
 
 from littlefs import LittleFS, LittleFSError, UserContext
 
@@ -37,6 +38,18 @@ class _Image(UserContext):
         return 0
 
 
+class _FileImage(UserContext):
+    """One in a file, only to be read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(buffsize=0)
+        self._file = file
+
+    def read(self, cfg: Any, block: int, off: int, size: int) -> bytearray:
+        self._file.seek(block * BLOCK_SIZE + off)
+        return bytearray(self._file.read(size))
+
+
 def pack(files: dict[str, bytes], size: int) -> bytes:
     """A file system of exactly `size` bytes with `files` (path with / -> content); ToolError if it's too small."""
     image = _try_pack(files, size // BLOCK_SIZE)
@@ -60,20 +73,52 @@ def pack_smallest(files: dict[str, bytes], limit: int = 16 << 20) -> bytes:
 
 def unpack(image: bytes) -> dict[str, bytes]:
     """All files of a LittleFS2 image; ToolError if it isn't one."""
-    if image[8:16] != b"littlefs":
-        raise ToolError("not a LittleFS2 file system")
+    fs = _mounted(_Image(buffer=bytearray(image)), image[:16], len(image))
+    files = {}
     try:
-        fs = LittleFS(_Image(buffer=bytearray(image)), mount=False, block_count=len(image) // BLOCK_SIZE, **_SIZES)
-        fs.mount()
-        files = {}
         for folder, _, names in fs.walk("/"):
             for name in names:
                 path = f"{folder.rstrip('/')}/{name}".lstrip("/")
                 with fs.open(path, "rb") as file:
                     files[path] = bytes(file.read())
     except LittleFSError as error:
-        raise ToolError(f"the LittleFS2 file system is damaged: {error}") from None
+        raise _damaged(error) from None
     return dict(sorted(files.items()))
+
+
+def read_some(image: BinaryIO, size: int, names: Iterable[str], limit: int) -> dict[str, bytes]:
+    """Those of the named files that a LittleFS2 image in a file has, each of at most `limit` bytes; nothing else of it
+    is in memory. ToolError if it isn't one."""
+    image.seek(0)
+    fs = _mounted(_FileImage(image), image.read(16), size)
+    files = {}
+    for name in names:
+        try:
+            with fs.open(name, "rb") as file:
+                content = bytes(file.read(limit + 1))
+        except FileNotFoundError:
+            continue
+        except (LittleFSError, IsADirectoryError) as error:
+            raise _damaged(error) from None
+        if len(content) > limit:
+            raise ToolError(f"the file {name} has more than {limit} bytes")
+        files[name] = content
+    return files
+
+
+def _mounted(context: UserContext, head: bytes, size: int) -> LittleFS:
+    if head[8:16] != b"littlefs":
+        raise ToolError("not a LittleFS2 file system")
+    try:
+        fs = LittleFS(context, mount=False, block_count=size // BLOCK_SIZE, **_SIZES)
+        fs.mount()
+    except LittleFSError as error:
+        raise _damaged(error) from None
+    return fs
+
+
+def _damaged(error: Exception) -> ToolError:
+    return ToolError(f"the LittleFS2 file system is damaged: {error}")
 
 
 def _folders(files: dict[str, bytes]) -> list[str]:

@@ -58,7 +58,7 @@ def load_private(path: Path, ask_passphrase: Callable[[], str]) -> rsa.RSAPrivat
         raise ToolError(f"{path} isn't a private key in PEM form, or the passphrase is wrong") from None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ToolError(f"{path} isn't an RSA key; make one with `thermokeeper release keygen`")
-    _check_numbers(path, key.public_key())
+    _check_numbers(str(path), key.public_key())
     return key
 
 
@@ -69,16 +69,20 @@ def _unprotected(data: bytes) -> PrivateKeyTypes:
 
 def load_public(path: Path) -> bytes:
     """The 384-byte modulus of the public key in a PEM file."""
-    data = read_bytes(path, "a public key (*.pub.pem)")
+    return parse_public(read_bytes(path, "a public key (*.pub.pem)"), str(path))
+
+
+def parse_public(data: bytes, name: str) -> bytes:
+    """The same for bytes; `name` is for messages."""
     if b"PRIVATE KEY" in data:
-        raise ToolError(f"{path} is a private key; give the public one beside it (*.pub.pem)")
+        raise ToolError(f"{name} is a private key; give the public one beside it (*.pub.pem)")
     try:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
-        raise ToolError(f"{path} isn't a public key in PEM form") from None
+        raise ToolError(f"{name} isn't a public key in PEM form") from None
     if not isinstance(key, rsa.RSAPublicKey):
-        raise ToolError(f"{path} isn't an RSA key; make one with `thermokeeper release keygen`")
-    _check_numbers(path, key)
+        raise ToolError(f"{name} isn't an RSA key; make one with `thermokeeper release keygen`")
+    _check_numbers(name, key)
     return modulus_of(key)
 
 
@@ -93,8 +97,8 @@ def sign(key: rsa.RSAPrivateKey, content: bytes) -> bytes:
     return key.sign(content, scheme, hashes.SHA256())
 
 
-def _check_numbers(path: Path, key: rsa.RSAPublicKey) -> None:
+def _check_numbers(name: str, key: rsa.RSAPublicKey) -> None:
     if key.key_size != SIGNATURE_SIZE * 8 or key.public_numbers().e != 65537:
         raise ToolError(
-            f"{path} isn't an RSA-3072 key with exponent 65537; make one with `thermokeeper release keygen`"
+            f"{name} isn't an RSA-3072 key with exponent 65537; make one with `thermokeeper release keygen`"
         )

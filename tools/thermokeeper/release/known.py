@@ -15,10 +15,9 @@ from thermokeeper.errors import ToolError
 from thermokeeper.files import read_bytes
 from thermokeeper.release.builder import ReleaseFile, read_release
 from thermokeeper.release.compression import fetched_bytes
+from thermokeeper.release.examining import HEADERS_SIZE
 from thermokeeper.release.filesystem import unpack
 from thermokeeper.release.trust import read_trust
-
-HEADERS_SIZE = 2 * release.HEADER_SIZE
 
 
 @dataclass(frozen=True)

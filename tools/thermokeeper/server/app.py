@@ -43,8 +43,11 @@ from thermokeeper.server.storage.keys import server_key
 from thermokeeper.server.storage.pieces import SharedFirmware
 from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import dms as vendor_dms_api
+from thermokeeper.server.vendor import failures as vendor_failures_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
+from thermokeeper.server.vendor import keys as vendor_keys_api
 from thermokeeper.server.vendor import products as vendor_products_api
+from thermokeeper.server.vendor import templates as vendor_templates_api
 from thermokeeper.server.vendor import versions as vendor_versions_api
 
 _UPLOAD = re.compile(r"/v1/vendor/versions/[^/]*/firmware\.bin")
@@ -155,10 +158,18 @@ def _limiters(database: Database, settings: Settings) -> list[Limiter]:
 @functools.cache
 def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
-    parts = (activation_api, device_api, dms_api, vendor_versions_api, vendor_products_api, vendor_fleet_api)
+    parts = (activation_api, device_api, dms_api, vendor_templates_api, vendor_versions_api, vendor_products_api)
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)
-    for module in (*parts, vendor_dms_api, owner_api, owner_dms_api):
+    for module in (
+        *parts,
+        vendor_keys_api,
+        vendor_failures_api,
+        vendor_fleet_api,
+        vendor_dms_api,
+        owner_api,
+        owner_dms_api,
+    ):
         app.include_router(module.router)
     return app.router.routes[before:]
 

@@ -23,6 +23,7 @@ class Limits:
     serials_per_call: int = 5000
     events_of_a_thing: int = 32  # names
     properties_of_a_thing: int = 64
+    failures_of_a_thing: int = 20  # versions whose failure is remembered; the oldest make room
     calls_at_once: int = 400  # ten for each worker thread; above: 503
     connections: ConnectionLimits = ConnectionLimits()
 

@@ -59,6 +59,9 @@ def thing_show(client: "VendorClient", which: str, as_json: bool) -> None:
     }
     for reading in found.readings:
         lines[reading.event] = f"{reading.value:g} at {when(reading.at)} ({reading.count} readings)"
+    for failure in found.update_failures:
+        times = f"{failure.count} times, last {cell(when(failure.last))}"
+        lines[f"failed update {cell(failure.version)}"] = f"{failure.why} ({times})"
     for one in found.properties:
         lines[f"property {one.name}"] = f"{one.value} (set {when(one.at)})"  # whatever a board calls it
     print_item(found, as_json, lines)

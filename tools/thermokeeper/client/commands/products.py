@@ -1,17 +1,28 @@
 """Commands of a vendor: products and their serial numbers."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from thermokeeper.client.commands.support import cell, print_item, print_json, print_list, vendor_call
+from thermokeeper.client.commands.keys import key
+from thermokeeper.client.commands.support import (
+    FILE,
+    cell,
+    force_option,
+    print_item,
+    print_json,
+    print_list,
+    vendor_call,
+)
 from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import VendorClient
 
+_FLASH_SIZES = ("4MiB", "8MiB", "16MiB")
 _AT_ONCE = 1000  # serial numbers, which the server takes whatever they are
 
 
@@ -25,30 +36,71 @@ def product() -> None:
 @click.option("--name", required=True, help="For people; things get names like `NAME 2`.")
 @click.option("--template", "of", required=True, help="Default template, by name or id.")
 @click.option("--proof-required", is_flag=True, help="Devices without a secret can't activate.")
+@click.option("--key", "keys", type=FILE, multiple=True, help="Public key of its releases (*.pub.pem); repeatable.")
+@click.option("--flash-size", type=click.Choice(_FLASH_SIZES), help="Whose flash map its boards have.")
+@force_option
 @vendor_call
-def product_create(client: "VendorClient", code: str, name: str, of: str, proof_required: bool, as_json: bool) -> None:
-    """Create the product CODE.
+def product_create(
+    client: "VendorClient",
+    code: str,
+    name: str,
+    of: str,
+    proof_required: bool,
+    keys: tuple[Path, ...],
+    flash_size: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Create the product CODE: what its boards' factory records and releases call it.
 
     \b
     Example:
-      thermokeeper product create thermometer --name Thermometer --template Thermometer
+      thermokeeper product create thermometer --name Thermometer --template Thermometer --key key.pub.pem
     """
-    _show_product(client.create_product(code, name, of, proof_required=proof_required), as_json)
+    made = client.create_product(
+        code, name, of, proof_required=proof_required, flash_size=flash_size, keys=keys, force=force
+    )
+    _show_product(made, as_json)
 
 
 @product.command("set")
 @click.argument("code")
 @click.option(
-    "--proof-required/--no-proof-required", required=True, help="Whether devices without a secret can't activate."
+    "--proof-required/--no-proof-required", default=None, help="Whether devices without a secret can't activate."
 )
+@click.option("--flash-size", type=click.Choice(_FLASH_SIZES), help="Whose flash map its boards have.")
+@click.option("--no-flash-size", is_flag=True, help="Which flash map its boards have isn't known.")
 @vendor_call
-def product_set(client: "VendorClient", code: str, proof_required: bool, as_json: bool) -> None:
+def product_set(
+    client: "VendorClient",
+    code: str,
+    proof_required: bool | None,
+    flash_size: str | None,
+    no_flash_size: bool,
+    as_json: bool,
+) -> None:
     """Change the product CODE. A device with a secret has to prove itself in any case."""
-    _show_product(client.change_product(code, proof_required=proof_required), as_json)
+    if flash_size and no_flash_size:
+        raise ToolError("give either --flash-size or --no-flash-size, not both")
+    changes: dict[str, object] = {}
+    if proof_required is not None:
+        changes["proof_required"] = proof_required
+    if flash_size or no_flash_size:
+        changes["flash_size"] = flash_size
+    if not changes:
+        raise ToolError("nothing to set: see `thermokeeper product set --help`")
+    _show_product(client.change_product(code, **changes), as_json)
 
 
 def _show_product(found: Any, as_json: bool) -> None:
-    lines = {"product": found.code, "name": found.name, "proof required": found.proof_required, "id": found.id}
+    lines = {
+        "product": found.code,
+        "name": found.name,
+        "proof required": found.proof_required,
+        "flash size": found.flash_size,
+        "keys": ", ".join(found.keys),
+        "id": found.id,
+    }
     print_item(found, as_json, lines)
 
 
@@ -66,6 +118,9 @@ def product_list(client: "VendorClient", as_json: bool) -> None:
     print_list(client.products(), as_json, columns)
 
 
+product.add_command(key)
+
+
 @click.group(cls=Group)
 def serial() -> None:
     """Serial numbers: which devices there are, what each should run, and which are blocked."""
@@ -77,6 +132,7 @@ def serial() -> None:
 @click.option("--from-file", type=click.File(encoding="utf-8"), help="File with one serial number a line (- is stdin).")
 @click.option("--template", help="Template of their own, by name or id.")
 @click.option("--target", metavar="VERSION", help="Target version of their own.")
+@force_option
 @vendor_call
 def serial_add(
     client: "VendorClient",
@@ -85,6 +141,7 @@ def serial_add(
     from_file: Any,
     template: str | None,
     target: str | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Add serial numbers to a product: all of them or none; of more than 1,000, each 1,000 of them.
@@ -106,7 +163,7 @@ def serial_add(
     added = 0
     for begin in range(0, len(wanted), _AT_ONCE):
         try:
-            added += client.add_serials(of, wanted[begin : begin + _AT_ONCE], template, target)
+            added += client.add_serials(of, wanted[begin : begin + _AT_ONCE], template, target, force=force)
         except ToolError as error:
             if not added:
                 raise
@@ -148,6 +205,7 @@ def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
 @click.option("--target", metavar="VERSION", help="A target version of its own; may be a prototype.")
 @click.option("--no-target", is_flag=True, help="What its template has published again.")
 @click.option("--no-proof", is_flag=True, help="Its device needn't prove itself any more: its secret is lost.")
+@force_option
 @vendor_call
 def serial_set(
     client: "VendorClient",
@@ -157,6 +215,7 @@ def serial_set(
     target: str | None,
     no_target: bool,
     no_proof: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Give a serial number a template or a target version of its own.
@@ -176,7 +235,7 @@ def serial_set(
         changes["proof_key"] = None
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper serial set --help`")
-    _show_serial(client.change_serial(number, **changes), as_json)
+    _show_serial(client.change_serial(number, force=force, **changes), as_json)
 
 
 @serial.command("block")

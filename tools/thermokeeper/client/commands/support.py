@@ -47,6 +47,12 @@ def _json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
 
 
+def force_option(function: Function) -> Function:
+    return click.option("--force", is_flag=True, help="Also if the server finds something unusual about a version.")(
+        function
+    )
+
+
 def vendor_call(function: Function) -> Function:
     """Give a command the options of the vendor's side; it is called with a VendorClient first."""
 

@@ -1,11 +1,12 @@
 """Commands of a vendor: templates, their versions, and the firmware of those."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from thermokeeper.client.commands.support import print_item, print_list, vendor_call
+from thermokeeper.client.commands.support import force_option, print_item, print_list, vendor_call, when
 from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
@@ -54,6 +55,26 @@ def template_withdraw(client: "VendorClient", name: str, as_json: bool) -> None:
     print_item(client.template(name), as_json, {"template": name, "published": None})
 
 
+@template.command("failures")
+@click.argument("name")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def template_failures(client: "VendorClient", name: str, limit: int | None, as_json: bool) -> None:
+    """List the updates that failed on things of the template NAME, or that they refused, last told first."""
+    _print_failures(client.template_failures(name, limit), as_json)
+
+
+def _print_failures(found: Iterable[Any], as_json: bool) -> None:
+    columns: dict[str, Any] = {
+        "SERIAL": lambda row: row.serial_number,
+        "VERSION": lambda row: row.version,
+        "TIMES": lambda row: row.count,
+        "LAST": lambda row: when(row.last),
+        "WHY": lambda row: row.why,
+    }
+    print_list(found, as_json, columns)
+
+
 @click.group(cls=Group)
 def version() -> None:
     """Versions of a template, with their firmware. A version is named TEMPLATE/NAME, or by its id."""
@@ -74,6 +95,7 @@ def version() -> None:
 )
 @click.option("--update-to", metavar="VERSION", help="What devices that run it are offered.")
 @click.option("--automatic", is_flag=True, help="They may take that without asking their owner.")
+@force_option
 @vendor_call
 def version_create(
     client: "VendorClient",
@@ -86,6 +108,7 @@ def version_create(
     by_thing: bool,
     update_to: str | None,
     automatic: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Create the version NAME of a template.
@@ -106,6 +129,7 @@ def version_create(
         update_performed_by_thing=by_thing,
         update_to_version=update_to,
         update_automatic=automatic,
+        force=force,
     )
     if firmware is not None:
         try:
@@ -114,7 +138,10 @@ def version_create(
             client.delete_version(made.id)  # otherwise its name would be taken by a version without firmware
             raise
     if publish_it:
-        client.publish(made.id)
+        try:
+            client.publish(made.id, force)
+        except ToolError as error:
+            raise ToolError(f"{error}; version {made.name} is there, unpublished, until it is deleted") from None
         made = client.version(made.id)
     _show_version(made, as_json)
 
@@ -123,13 +150,15 @@ def version_create(
 @click.argument("of", metavar="TEMPLATE")
 @vendor_call
 def version_list(client: "VendorClient", of: str, as_json: bool) -> None:
-    """List the versions of TEMPLATE, oldest first."""
+    """List the versions of TEMPLATE, oldest first; UPDATE: the bytes that devices download for it, with the earlier
+    versions."""
     columns: dict[str, Any] = {
         "VERSION": lambda row: row.name,
         "PUBLISHED": lambda row: row.published,
         "PROTOTYPE": lambda row: row.prototype,
         "RELEASE": lambda row: row.release_version,
         "BYTES": lambda row: row.firmware_size,
+        "UPDATE": _update_bytes,
         "ID": lambda row: row.id,
     }
     print_list(client.versions(of), as_json, columns)
@@ -154,16 +183,34 @@ def version_upload(client: "VendorClient", which: str, firmware: Path, as_json: 
 
 @version.command("publish")
 @click.argument("which", metavar="VERSION")
+@force_option
 @vendor_call
-def version_publish(client: "VendorClient", which: str, as_json: bool) -> None:
+def version_publish(client: "VendorClient", which: str, force: bool, as_json: bool) -> None:
     """Publish VERSION: the devices of its template should run it.
+
+    Refused is what their boards would refuse: a release that no key of the product has signed, of another product,
+    damaged, expired, too large. What is only unusual is refused until it is forced.
 
     \b
     Example:
       thermokeeper version publish Thermometer/2
     """
-    client.publish(which)
+    client.publish(which, force)
     _show_version(client.version(which), as_json)
+
+
+@version.command("failures")
+@click.argument("which", metavar="VERSION")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@vendor_call
+def version_failures(client: "VendorClient", which: str, limit: int | None, as_json: bool) -> None:
+    """List the things on which VERSION failed, or that refused it, last told first.
+
+    \b
+    Example:
+      thermokeeper version failures Thermometer/2
+    """
+    _print_failures(client.failures(which, limit), as_json)
 
 
 @version.command("delete")
@@ -174,6 +221,12 @@ def version_delete(client: "VendorClient", which: str, as_json: bool) -> None:
     found = client.version(which)
     client.delete_version(found.id)
     print_item(found, as_json, {"deleted": found.name, "id": found.id})
+
+
+def _update_bytes(row: Any) -> str | None:
+    """The least and the most that an update to it costs."""
+    sizes = sorted({one.size for one in row.downloads})
+    return " to ".join(str(size) for size in dict.fromkeys(sizes[:1] + sizes[-1:])) or None
 
 
 def _show_version(found: Any, as_json: bool) -> None:
@@ -190,4 +243,6 @@ def _show_version(found: Any, as_json: bool) -> None:
         "automatic": found.update_automatic,
         "description": found.description,
     }
+    for one in found.downloads:
+        lines[f"update from {one.name}"] = f"{one.size} bytes"
     print_item(found, as_json, lines)

@@ -1,6 +1,5 @@
 """Calls of devices that speak MessagePack: provisioning, activation, firmware, readings."""
 
-import json
 import logging
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from thermokeeper.server.http.downloads import CONDITIONS, download_responses, s
 from thermokeeper.server.http.messagepack import MessagePackResponse
 from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusals_of
 from thermokeeper.server.http.streaming import FileResponse
-from thermokeeper.server.http.things import Word, confirm_version, store_property, take_points
+from thermokeeper.server.http.things import Word, confirm_version, store_failure, take_points
 from thermokeeper.server.refusals import blocked, not_found
 from thermokeeper.server.rules import dms_provisioning, dms_standing, registry
 from thermokeeper.server.rules.rows import find_version, thing_row
@@ -22,7 +21,6 @@ from thermokeeper.server.storage.models import Thing, Version
 
 log = logging.getLogger("thermokeeper.server")
 
-_FAILURE_LIMIT = 300  # characters
 _refusals = refusals_of(
     {
         400: "malformed request",
@@ -199,9 +197,9 @@ def dms_confirm(
 def dms_failure(
     ctx: Ctx, thing_id: ActivatedThing, body: Annotated[dms_schemas.DmsFailure, packed(dms_schemas.DmsFailure)]
 ) -> Response:
-    """Kept as the property `updateFailure` of its thing, as other devices set it."""
-    text = f"{body.version} ({body.id}): {body.why}"[:_FAILURE_LIMIT]
-    store_property(ctx, thing_id, "updateFailure", json.dumps(text))
+    """Kept with its thing, and as the property `updateFailure`, as other devices set it. May be repeated: the same
+    within half an hour is counted once."""
+    store_failure(ctx, thing_id, body.id, body.version, body.why)
     return Response(status_code=204)
 
 

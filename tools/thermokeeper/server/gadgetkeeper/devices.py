@@ -190,7 +190,11 @@ def get_property(ctx: Ctx, thing_id: OwnThing, name: Word) -> schemas.PropertyOu
     responses=_refusals(400, 401, 403, 404, 413, s413="too long a value"),
 )
 def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyIn) -> Response:
-    """A number, a text (up to 1024 characters), true, false or null. A property is there once it is set."""
+    """A number, a text (up to 1024 characters), true, false or null. A property is there once it is set.
+
+    `updateFailure`, set to `version (version id): why`, is kept as a failure of the thing, too; the same within half an
+    hour is counted once.
+    """
     check_word(name, "property")
     text = json.dumps(body.value)
     if len(text) > ctx.settings.limits.property_bytes:

@@ -8,6 +8,8 @@ from thermokeeper.server.http.responses import Responses, refusal
 BAD: Responses = {400: refusal("malformed request")}
 MISSING: Responses = {404: refusal("no such template, version, product, serial number or thing")}
 CLASH: Responses = {409: refusal("there is one already, or it is in use")}
+# of a version that boards are to be given
+NOT_GIVEN = "bad_release, wrong_key, wrong_product, no_slot, expired, not_a_release, unusual: see `publish`"
 
 
 def vendor_router() -> APIRouter:

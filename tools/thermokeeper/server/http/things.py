@@ -1,5 +1,6 @@
 """A thing: what devices of either protocol do to it, and the readings of it that vendor and owner list."""
 
+import json
 import logging
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,11 +17,13 @@ from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.pages import page_of, row_number
 from thermokeeper.server.refusals import ApiError, conflict, not_found, too_many_points
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import failures, registry
 from thermokeeper.server.rules.rows import thing_row
 from thermokeeper.server.storage.models import Datapoint, PropertyValue, Reading, Thing, Version
 
 log = logging.getLogger("thermokeeper.server")
+
+_FAILURE_LIMIT = 300  # characters
 
 Word = Annotated[str, Path(description="letters, digits, `_`, `-`, `.`; up to 64", examples=["temperature"])]
 
@@ -45,15 +48,31 @@ def confirm_version(thing: Thing, version: Version) -> Version:
 
 
 def store_property(ctx: Context, thing_id: str, name: str, text: str) -> None:
-    """Set a property to a value that is JSON already."""
+    """Set a property to a value that is JSON already. A failure that is told so is noted as one, too."""
     with ctx.database.writing() as session:
-        thing_row(session, thing_id)
-        row = session.get(PropertyValue, (thing_id, name))
-        if row is None:
+        thing = thing_row(session, thing_id)
+        if name == failures.PROPERTY:
+            failures.told_as_property(session, thing, json.loads(text), ctx.settings.limits.failures_of_a_thing)
+        _set_property(ctx, session, thing_id, name, text)
+
+
+def store_failure(ctx: Context, thing_id: str, version_id: str, version: str, why: str) -> None:
+    """The device has told that a version failed: noted, and readable as the property that other devices set."""
+    with ctx.database.writing() as session:
+        thing = thing_row(session, thing_id)
+        failures.told(session, thing, version_id, version, why, ctx.settings.limits.failures_of_a_thing)
+        text = f"{version} ({version_id}): {why}"[:_FAILURE_LIMIT]
+        _set_property(ctx, session, thing_id, failures.PROPERTY, json.dumps(text))
+
+
+def _set_property(ctx: Context, session: Session, thing_id: str, name: str, text: str) -> None:
+    row = session.get(PropertyValue, (thing_id, name))
+    if row is None:
+        if name != failures.PROPERTY:  # which no thing should lack for having many others
             _check_names(session, PropertyValue, thing_id, ctx.settings.limits.properties_of_a_thing, "properties")
-            row = PropertyValue(thing_id=thing_id, name=name)
-            session.add(row)
-        row.value, row.changed_at = text, now()
+        row = PropertyValue(thing_id=thing_id, name=name)
+        session.add(row)
+    row.value, row.changed_at = text, now()
 
 
 # -- readings ----------------------------------------------------------------------------------------------------------

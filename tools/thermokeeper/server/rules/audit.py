@@ -1,4 +1,5 @@
-"""The audit: one line for each change of a token, a device, a claim, an access or an activation."""
+"""The audit: one line for each change of a token, a device, a claim, an access, an activation or a product's key, and
+for each version that boards were given though it was unusual."""
 
 from sqlalchemy.orm import Session
 

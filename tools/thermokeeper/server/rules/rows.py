@@ -62,6 +62,10 @@ def thing_row(session: Session, thing_id: str) -> Thing:
     return existing(session.scalar(select(Thing).where(Thing.id == thing_id).with_for_update()), "thing")
 
 
+def version_row(session: Session, version_id: str) -> Version:
+    return existing(session.scalar(select(Version).where(Version.id == clean(version_id)).with_for_update()), "version")
+
+
 def find_serial(session: Session, number: str) -> Serial | None:
     return session.scalar(select(Serial).where(Serial.number == clean(number)).with_for_update())
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -71,7 +72,7 @@ class Version(Base):
     """A firmware of a template. Its file lies beside the database; `firmware_size` is None until it is uploaded."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("template_id", "name"),)
+    __table_args__ = (UniqueConstraint("template_id", "name"), Index(None, "template_id", "published_at"))
 
     id: Mapped[str] = _id()
     template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))
@@ -86,9 +87,37 @@ class Version(Base):
     firmware_sha256: Mapped[str | None] = mapped_column(String(64))
     release_digest: Mapped[str | None] = mapped_column(String(64))
     release_version: Mapped[str | None]
+    published_at: Mapped[datetime | None]  # for the first time
 
     template: Mapped[Template] = relationship(foreign_keys=[template_id])
     update_to: Mapped["Version | None"] = relationship(remote_side=[id])
+    downloads: Mapped[list["VersionDownload"]] = relationship(
+        foreign_keys="VersionDownload.version_id", order_by="VersionDownload.from_version_id"
+    )
+
+
+class VersionRelease(Base):
+    """What was found in the release file that is a version's firmware, once it was read from start to end."""
+
+    __tablename__ = "version_releases"
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    header: Mapped[bytes] = mapped_column(LargeBinary)
+    trust: Mapped[str | None] = mapped_column(Text)  # JSON: its keys {id: modulus in hex} and revoked ids; None: unread
+    marks: Mapped[bytes] = mapped_column(LargeBinary)  # of the blocks of its file system
+    index: Mapped[bytes] = mapped_column("block_index", LargeBinary)  # of a file system that is stored in blocks
+
+
+class VersionDownload(Base):
+    """How many bytes a device with an earlier version downloads to get this one."""
+
+    __tablename__ = "version_downloads"
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    from_version_id: Mapped[str] = mapped_column(ForeignKey("versions.id"), primary_key=True, index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+
+    origin: Mapped[Version] = relationship(foreign_keys=[from_version_id])
 
 
 class Product(Base):
@@ -97,25 +126,39 @@ class Product(Base):
     id: Mapped[str] = _id()
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    default_template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))
+    default_template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"), index=True)
     things_named: Mapped[int] = mapped_column(default=0)  # last number given to a generated name
     # whether a serial number without a key for proofs can't activate either
     proof_required: Mapped[bool] = mapped_column(default=False)
+    flash_size: Mapped[str | None] = mapped_column(String(8))  # which flash map its boards have, if that is known
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     default_template: Mapped[Template] = relationship()
+    keys: Mapped[list["ProductKey"]] = relationship(order_by="ProductKey.key_id")
+
+
+class ProductKey(Base):
+    """A public key whose releases a product's boards take, as the vendor says."""
+
+    __tablename__ = "product_keys"
+
+    product_id: Mapped[str] = mapped_column(ForeignKey("products.id"), primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    modulus: Mapped[str] = mapped_column(String(768))  # hex
+    name: Mapped[str]
+    added_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Serial(Base):
     """A serial number; `template` and `target` are None where the product's and the template's hold."""
 
     __tablename__ = "serials"
-    __table_args__ = (Index(None, "product_id", "number"),)
+    __table_args__ = (Index(None, "product_id", "number"), Index(None, "template_id", "product_id"))
 
     id: Mapped[str] = _id()
     number: Mapped[str] = mapped_column(unique=True)
     product_id: Mapped[str] = mapped_column(ForeignKey("products.id"))
-    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"), index=True)
+    template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))
     target_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
     blocked: Mapped[bool] = mapped_column(default=False)
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
@@ -160,6 +203,9 @@ class Thing(Base):
     current_version: Mapped[Version | None] = relationship()
     readings: Mapped[list["Reading"]] = relationship(order_by="Reading.event")
     properties: Mapped[list["PropertyValue"]] = relationship(order_by="PropertyValue.name")
+    failures: Mapped[list["UpdateFailure"]] = relationship(
+        order_by="UpdateFailure.last_at.desc(), UpdateFailure.id.desc()", back_populates="thing"
+    )
 
 
 class Datapoint(Base):
@@ -196,3 +242,29 @@ class PropertyValue(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(Text)  # JSON
     changed_at: Mapped[datetime]
+
+
+class UpdateFailure(Base):
+    """A version that a thing has tried, or refused to try, as it told itself; the last of its reasons.
+
+    `version_id` is what the device said: the version may be gone by now, or be of another template.
+    """
+
+    __tablename__ = "update_failures"
+    __table_args__ = (
+        Index(None, "thing_id", "last_at"),
+        Index(None, "template_id", "last_at"),
+        Index(None, "version_id", "last_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    thing_id: Mapped[str] = mapped_column(ForeignKey("things.id"))
+    template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))  # the thing's when it told
+    version_id: Mapped[str | None] = mapped_column(String(32))
+    version: Mapped[str]  # as the device calls it
+    why: Mapped[str] = mapped_column(Text)
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    count: Mapped[int]
+
+    thing: Mapped[Thing] = relationship(back_populates="failures")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 from sqlalchemy import exists, select
+from sqlalchemy.orm import selectinload
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import WORD_PATTERN
@@ -14,7 +15,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.http.things import datapoints_page
 from thermokeeper.server.refusals import conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import failures, registry
 from thermokeeper.server.rules.rows import clean, find_thing
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.models import Owner, Serial, Thing
@@ -33,7 +34,7 @@ router = vendor_router()
 def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Thing]:
     with ctx.database.reading() as session:
         rows = select(Thing).join(Thing.serial).where(Serial.number > (clean(after) or "")).order_by(Serial.number)
-        rows = rows.options(*registry.whole_things())
+        rows = rows.options(*registry.whole_things(), selectinload(Thing.failures))
         found, following = page_of(session, rows, limit, lambda row: row.serial.number)
         return Page(items=[_thing_json(ctx, row) for row in found], next=following)
 
@@ -113,4 +114,5 @@ def _thing_json(ctx: Context, row: Thing) -> schemas.Thing:
         activation_count=row.activation_count,
         readings=registry.readings(row),
         properties=registry.properties(row),
+        update_failures=[failures.failure_json(one) for one in row.failures],
     )

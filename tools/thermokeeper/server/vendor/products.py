@@ -1,19 +1,20 @@
 """Calls of the vendor: products and their serial numbers."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Path
 from sqlalchemy import exists, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.schemas import Page
-from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, page_of
+from thermokeeper.server.http.releases import read_releases
 from thermokeeper.server.http.responses import refusal
-from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
+from thermokeeper.server.http.routers import BAD, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import product_keys, publishing, registry
 from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
     check_has_firmware,
@@ -36,23 +37,40 @@ SerialInPath = Annotated[str, Path(alias="number", examples=["THERM0000000000000
     summary="Create a product",
     status_code=201,
     response_model=schemas.Product,
-    responses={**BAD, **MISSING, **CLASH},
+    responses={
+        **BAD,
+        **MISSING,
+        409: refusal(f"there is one already; of what its template has published, {NOT_GIVEN}"),
+    },
 )
 def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
+    """What its template has published is for the new product's boards, too: it is judged as when it is published."""
+    _read_for(ctx, body.default_template)
     with ctx.database.writing() as session:
         if session.scalar(select(exists().where(Product.code == body.code))):
             raise conflict("exists", "there is a product with this code already")
         template = find_template(session, body.default_template)
-        product = Product(code=body.code, name=body.name, default_template=template, proof_required=body.proof_required)
+        product = Product(
+            code=body.code,
+            name=body.name,
+            default_template=template,
+            proof_required=body.proof_required,
+            flash_size=body.flash_size,
+        )
         session.add(product)
         session.flush()
+        for pem in body.keys:
+            product_keys.add(session, product, pem)
+        if template.target is not None:
+            publishing.give(session, template.target, [product], None, body.force)
         return _product_json(product)
 
 
 @router.get("/products.json", summary="List the products", response_model=list[schemas.Product])
 def list_products(ctx: Ctx) -> list[schemas.Product]:
     with ctx.database.reading() as session:
-        return [_product_json(row) for row in session.scalars(select(Product).order_by(Product.code))]
+        rows = select(Product).order_by(Product.code).options(selectinload(Product.keys))
+        return [_product_json(row) for row in session.scalars(rows)]
 
 
 @router.get("/products/{code}.json", summary="Get a product", response_model=schemas.Product, responses=MISSING)
@@ -63,7 +81,7 @@ def get_product(ctx: Ctx, code: str) -> schemas.Product:
 
 @router.patch(
     "/products/{code}.json",
-    summary="Change whether a product's devices have to prove themselves",
+    summary="Change whether a product's devices have to prove themselves, or which flash map they have",
     response_model=schemas.Product,
     responses={**BAD, **MISSING},
 )
@@ -73,6 +91,8 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
         product = find_product(session, code)
         if body.proof_required is not None:
             product.proof_required = body.proof_required
+        if "flash_size" in body.model_fields_set:
+            product.flash_size = body.flash_size
         return _product_json(product)
 
 
@@ -81,9 +101,14 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
     summary="Add a serial number to a product",
     status_code=201,
     response_model=schemas.Serial,
-    responses={**BAD, **MISSING, **CLASH},
+    responses={
+        **BAD,
+        **MISSING,
+        409: refusal(f"there is one already; of a template or target of its own, {NOT_GIVEN}"),
+    },
 )
 def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Serial:
+    _read_for(ctx, body.template, body.target_version)
     with ctx.database.writing() as session:
         product = find_product(session, code)
         _add_serials(session, product, [body])
@@ -95,12 +120,19 @@ def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Seri
     summary="Add many serial numbers to a product: all or none",
     status_code=201,
     response_model=schemas.Added,
-    responses={**BAD, **MISSING, **CLASH, 413: refusal("too many in one call")},
+    responses={
+        **BAD,
+        **MISSING,
+        409: refusal(f"one is there already; of a template or target of their own, {NOT_GIVEN}"),
+        413: refusal("too many in one call"),
+    },
 )
 def add_serials(ctx: Ctx, code: str, body: schemas.SerialBatch) -> schemas.Added:
     limit = ctx.settings.limits.serials_per_call
     if len(body.serials) > limit:
         raise ApiError(413, "too_large", f"at most {limit} serial numbers in one call")
+    for template_id, version_id in {(item.template, item.target_version) for item in body.serials}:
+        _read_for(ctx, template_id, version_id)
     with ctx.database.writing() as session:
         _add_serials(session, find_product(session, code), body.serials)
     return schemas.Added(added=len(body.serials))
@@ -113,10 +145,15 @@ def _add_serials(session: Session, product: Product, wanted: list[schemas.Serial
     taken = session.scalar(select(Serial.number).where(Serial.number.in_(numbers)).limit(1))
     if taken is not None:
         raise conflict("exists", f"the serial number {taken} is there already")
-    for template_id, version_id in {(item.template, item.target_version) for item in wanted}:
+    for template_id, version_id, force in {(item.template, item.target_version, item.force) for item in wanted}:
         template = find_template(session, template_id) if template_id else product.default_template
-        if version_id:
-            check_has_firmware(find_version_of(session, version_id, template))
+        version = find_version_of(session, version_id, template) if version_id else None
+        if version is not None:
+            check_has_firmware(version)
+        elif template_id:
+            version = template.target
+        if version is not None:
+            publishing.give(session, version, [product], None, force)
     rows = [
         {
             "id": new_id(),
@@ -162,12 +199,19 @@ def get_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     "/serials/{number}.json",
     summary="Give a serial number a template or a target version of its own, or another key for proofs",
     response_model=schemas.Serial,
-    responses={**BAD, **MISSING, 409: refusal("the version is of another template, or has no firmware")},
+    responses={
+        **BAD,
+        **MISSING,
+        409: refusal(f"the version is of another template, or has no firmware; {NOT_GIVEN}"),
+    },
 )
 def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) -> schemas.Serial:
-    """What is left out stays; null takes the serial number's own away again."""
+    """What is left out stays; null takes the serial number's own away again. What its device is to run now, and wasn't
+    before, is judged as when a version is published."""
+    _read_for(ctx, body.template, body.target_version)
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
+        before = registry.target_of(serial)
         if "template" in body.model_fields_set:
             serial.own_template = find_template(session, body.template) if body.template else None
         template = registry.template_of(serial)
@@ -180,8 +224,20 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             raise conflict("wrong_template", "its own target version is of another template: change that, too")
         if "proof_key" in body.model_fields_set:
             serial.proof_key = body.proof_key
+        target = registry.target_of(serial)
+        if target is not None and target is not before and (serial.own_target or serial.own_template):
+            publishing.give_to(session, serial, target, serial.thing, body.force)
         session.flush()
         return _serial_json(serial)
+
+
+def _read_for(ctx: Context, template_id: str | None, version_id: str | None = None) -> None:
+    """What devices get by a version or template of their own is known afterwards. Nothing of it is judged."""
+    with ctx.database.reading() as session:
+        template = find_template(session, template_id) if template_id else None
+        version_id = version_id or (template.target_version_id if template is not None else None)
+    if version_id:
+        read_releases(ctx, version_id)
 
 
 @router.post(
@@ -218,6 +274,8 @@ def _product_json(row: Product) -> schemas.Product:
         name=row.name,
         default_template=row.default_template_id,
         proof_required=row.proof_required,
+        flash_size=cast(schemas.FlashSize | None, row.flash_size),
+        keys=[key.key_id for key in row.keys],
         created=row.created_at,
     )
 

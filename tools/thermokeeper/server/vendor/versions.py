@@ -1,70 +1,24 @@
-"""Calls of the vendor: templates, their versions, and the firmware of those."""
+"""Calls of the vendor: the versions of a template, their firmware, and what is published."""
 
 from fastapi import Request, Response
 from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, joinedload, selectinload
 from starlette.concurrency import run_in_threadpool
 
 from thermokeeper.contract import schemas
 from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.downloads import BINARY
+from thermokeeper.server.http.releases import read_releases
 from thermokeeper.server.http.responses import refusal
-from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
-from thermokeeper.server.refusals import conflict, not_found
-from thermokeeper.server.rules import registry
-from thermokeeper.server.rules.rows import check_has_firmware, find_template, find_version, find_version_of
+from thermokeeper.server.http.routers import BAD, CLASH, MISSING, NOT_GIVEN, vendor_router
+from thermokeeper.server.refusals import ApiError, conflict
+from thermokeeper.server.rules import publishing, releases
+from thermokeeper.server.rules.rows import check_has_firmware, find_template, find_version, find_version_of, version_row
 from thermokeeper.server.storage.firmware import Received
-from thermokeeper.server.storage.models import Serial, Template, Thing, Version
+from thermokeeper.server.storage.models import Serial, Template, Thing, Version, VersionDownload
+from thermokeeper.server.vendor.templates import template_json
 
 router = vendor_router()
-
-# -- templates ---------------------------------------------------------------------------------------------------------
-
-
-@router.post(
-    "/templates.json",
-    summary="Create a template",
-    status_code=201,
-    response_model=schemas.Template,
-    responses={**BAD, **CLASH},
-)
-def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template:
-    with ctx.database.writing() as session:
-        if session.scalar(select(exists().where(Template.name == body.name))):
-            raise conflict("exists", "there is a template of this name already")
-        template = Template(name=body.name, description=body.description)
-        session.add(template)
-        session.flush()
-        return _template_json(template)
-
-
-@router.get("/templates.json", summary="List the templates", response_model=list[schemas.Template])
-def list_templates(ctx: Ctx) -> list[schemas.Template]:
-    with ctx.database.reading() as session:
-        return [_template_json(row) for row in session.scalars(select(Template).order_by(Template.name))]
-
-
-@router.get(
-    "/templates/{template_id}.json", summary="Get a template", response_model=schemas.Template, responses=MISSING
-)
-def get_template(ctx: Ctx, template_id: str) -> schemas.Template:
-    with ctx.database.reading() as session:
-        return _template_json(find_template(session, template_id))
-
-
-@router.delete(
-    "/templates/{template_id}/target-version.json",
-    summary="Withdraw what a template has published",
-    status_code=204,
-    responses=MISSING,
-)
-def withdraw(ctx: Ctx, template_id: str) -> Response:
-    """Devices that have it keep it; the others are told that no target version is set."""
-    with ctx.database.writing() as session:
-        find_template(session, template_id).target = None
-    return Response(status_code=204)
-
-
-# -- versions ----------------------------------------------------------------------------------------------------------
 
 
 @router.post(
@@ -72,27 +26,30 @@ def withdraw(ctx: Ctx, template_id: str) -> Response:
     summary="Create a version of a template",
     status_code=201,
     response_model=schemas.Version,
-    responses={**BAD, **MISSING, **CLASH},
+    responses={**BAD, **MISSING, 409: refusal(f"there is one already, or it can't lead there; {NOT_GIVEN}")},
 )
 def create_version(ctx: Ctx, template_id: str, body: schemas.VersionRequest) -> schemas.Version:
     """Its firmware is uploaded in a second call; then it can be published."""
+    if body.update_to_version is not None:
+        read_releases(ctx, body.update_to_version)
     with ctx.database.writing() as session:
         template = find_template(session, template_id)
         if session.scalar(select(exists().where(Version.template_id == template.id, Version.name == body.name))):
             raise conflict("exists", "the template has a version of this name already")
-        if body.update_to_version is not None:
-            find_version_of(session, body.update_to_version, template)
+        leads_to = find_version_of(session, body.update_to_version, template) if body.update_to_version else None
         version = Version(
             template=template,
             name=body.name,
             description=body.description,
             prototype=body.prototype,
             update_by_thing=body.update_performed_by_thing,
-            update_to_id=body.update_to_version,
+            update_to=leads_to,
             update_automatic=body.update_automatic,
         )
         session.add(version)
         session.flush()
+        if leads_to is not None:
+            _lead(session, version, leads_to, body.force)
         return _version_json(version)
 
 
@@ -106,6 +63,9 @@ def list_versions(ctx: Ctx, template_id: str) -> list[schemas.Version]:
     with ctx.database.reading() as session:
         template = find_template(session, template_id)
         rows = select(Version).where(Version.template_id == template.id).order_by(Version.created_at, Version.id)
+        rows = rows.options(
+            joinedload(Version.template), selectinload(Version.downloads).joinedload(VersionDownload.origin)
+        )
         return [_version_json(row) for row in session.scalars(rows)]
 
 
@@ -119,25 +79,37 @@ def get_version(ctx: Ctx, version_id: str) -> schemas.Version:
     "/versions/{version_id}.json",
     summary="Change where a version leads",
     response_model=schemas.Version,
-    responses={**BAD, **MISSING, **CLASH},
+    responses={**BAD, **MISSING, 409: refusal(f"there is one already, or it can't lead there; {NOT_GIVEN}")},
 )
 def change_version(ctx: Ctx, version_id: str, body: schemas.VersionChange) -> schemas.Version:
     """Name, prototype flag and firmware of a version never change."""
+    if body.update_to_version is not None:
+        read_releases(ctx, body.update_to_version, version_id)
     with ctx.database.writing() as session:
         version = find_version(session, version_id)
         if "update_to_version" in body.model_fields_set:
             if body.update_to_version == version.id:
                 raise conflict("same_version", "a version can't lead to itself")
+            leads_to = None
             if body.update_to_version is not None:
-                find_version_of(session, body.update_to_version, version.template)
-            version.update_to_id = body.update_to_version
+                leads_to = find_version_of(session, body.update_to_version, version.template)
+                if version.update_to_id != leads_to.id:
+                    _lead(session, version, leads_to, body.force)
+            version.update_to = leads_to
         if body.description is not None:
             version.description = body.description
         if body.update_automatic is not None:
             version.update_automatic = body.update_automatic
         if body.update_performed_by_thing is not None:
             version.update_by_thing = body.update_performed_by_thing
+        session.flush()
         return _version_json(version)
+
+
+def _lead(session: Session, version: Version, to: Version, force: bool) -> None:
+    """Devices that run the version are offered the other one. ApiError 409 if they can't have it."""
+    check_has_firmware(to)
+    publishing.give(session, to, publishing.products_of(session, version.template), version, force)
 
 
 @router.delete(
@@ -159,6 +131,7 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
             if session.scalar(select(exists().where(condition))):
                 raise conflict("in_use", f"the version is in use: {use}")
         ctx.firmware.forget(version_id, session)
+        releases.forget(session, version.id)
         session.delete(version)
     ctx.firmware.remove(version_id)
     return Response(status_code=204)
@@ -169,7 +142,7 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
     summary="Upload the firmware of a version",
     response_model=schemas.Version,
     responses={
-        400: refusal("empty, or a damaged release file"),
+        400: refusal("empty, or a release file that is damaged anywhere"),
         **MISSING,
         409: refusal("the version has another firmware already: make a new version"),
         413: refusal("too large"),
@@ -179,7 +152,8 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
 async def upload_firmware(ctx: Ctx, request: Request, version_id: str) -> schemas.Version:
     """The body is the file as it is. The same file again changes nothing; another one is refused.
 
-    A release file is recognised: its digest and version then go to the devices as `release` and `release_version`.
+    A release file is recognised and read to its end; its digest and version then go to the devices as `release` and
+    `release_version`. Whether devices may have it is asked when it is published, or given to some of them.
     """
     await run_in_threadpool(get_version, ctx, version_id)  # 404 before anything is taken in
     received = await ctx.firmware.receive(request.stream())
@@ -189,49 +163,65 @@ async def upload_firmware(ctx: Ctx, request: Request, version_id: str) -> schema
 def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Version:
     try:
         with ctx.database.writing() as session:
-            version = session.scalar(select(Version).where(Version.id == version_id).with_for_update())
-            if version is None:
-                raise not_found("version")
-            if version.firmware_sha256 is not None:
-                if version.firmware_sha256 != received.sha256:
-                    raise conflict("has_firmware", "the version has another firmware already: make a new version")
-                return _version_json(version)
-            version.firmware_size = received.size
-            version.firmware_sha256 = received.sha256
-            if received.release is not None:
-                version.release_digest = received.release.digest
-                version.release_version = received.release.version
-            ctx.firmware.keep(received, version_id, session)
-            return _version_json(version)
+            version = version_row(session, version_id)
+            if version.firmware_sha256 not in (None, received.sha256):
+                raise conflict("has_firmware", "the version has another firmware already: make a new version")
+            if version.firmware_sha256 is None:
+                version.firmware_size = received.size
+                version.firmware_sha256 = received.sha256
+                if received.release is not None:
+                    version.release_digest = received.release.digest
+                    version.release_version = received.release.version
+                ctx.firmware.keep(received, version_id, session)
     finally:
         ctx.firmware.drop(received)
+    try:
+        read_releases(ctx, version_id)
+    except ApiError as error:
+        if error.code != "bad_release":
+            raise
+        _take_back(ctx, version_id, received.sha256)
+        raise ApiError(400, error.code, error.message) from None
+    with ctx.database.writing() as session:
+        version = version_row(session, version_id)
+        releases.keep_downloads(session, version)
+        return _version_json(version)
+
+
+def _take_back(ctx: Ctx, version_id: str, sha256: str) -> None:
+    """Its release turned out to be damaged: it may be uploaded again. Until now nothing could be published of it."""
+    with ctx.database.writing() as session:
+        version = version_row(session, version_id)
+        if version.firmware_sha256 == sha256:
+            version.firmware_size = version.firmware_sha256 = None
+            version.release_digest = version.release_version = None
+            session.flush()
+            ctx.firmware.forget(version_id, session)
+            ctx.firmware.remove(version_id)  # in the lock: else that of another upload, perhaps
 
 
 @router.post(
     "/versions/{version_id}/publish.json",
     summary="Publish a version: devices of its template should run it",
     response_model=schemas.Template,
-    responses={**MISSING, 409: refusal("a prototype, or a version without firmware")},
+    responses={**BAD, **MISSING, 409: refusal(f"a prototype, or a version without firmware; {NOT_GIVEN}")},
 )
-def publish(ctx: Ctx, version_id: str) -> schemas.Template:
+def publish(ctx: Ctx, version_id: str, body: schemas.PublishRequest | None = None) -> schemas.Template:
+    """May be repeated: what is published already is not judged again.
+
+    Its release must be one that the boards of all products of the template take: whole, signed with a key of the
+    product, for the product, within the slots of its flash map, not expired. 409 `unusual`, if not forced: no key is
+    known for the product, the firmware is no release file, it expires within a week, its number isn't higher than
+    that of what is published, it brings no keys, or boards that run an earlier version would refuse it.
+    """
+    read_releases(ctx, version_id)
     with ctx.database.writing() as session:
-        version = find_version(session, version_id)
+        version = version_row(session, version_id)
         check_has_firmware(version)
         if version.prototype:
             raise conflict("prototype", "a prototype can't be published; make it the target of chosen serial numbers")
-        version.template.target = version
-        session.flush()
-        return _template_json(version.template)
-
-
-def _template_json(row: Template) -> schemas.Template:
-    return schemas.Template(
-        id=row.id,
-        name=row.name,
-        description=row.description,
-        target_version=registry.summary_or_none(row.target),
-        created=row.created_at,
-    )
+        publishing.publish(session, version, body is not None and body.force)
+        return template_json(version.template)
 
 
 def _version_json(row: Version) -> schemas.Version:
@@ -250,4 +240,9 @@ def _version_json(row: Version) -> schemas.Version:
         firmware_sha256=row.firmware_sha256,
         release=row.release_digest,
         release_version=row.release_version,
+        published_at=row.published_at,
+        downloads=[
+            schemas.Download(from_version=one.from_version_id, name=one.origin.name, size=one.size)
+            for one in row.downloads
+        ],
     )

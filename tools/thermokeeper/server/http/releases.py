@@ -1,0 +1,42 @@
+"""Reads the firmware of versions that are release files, from start to end, before anything is decided on them.
+
+That takes seconds for a large one: it is done in a worker thread, outside of any transaction, and once.
+"""
+
+import logging
+
+from keeper.errors import ReleaseError
+from thermokeeper.release.examining import examine
+from thermokeeper.server.http.context import Context
+from thermokeeper.server.http.downloads import open_firmware
+from thermokeeper.server.refusals import conflict
+from thermokeeper.server.rules import releases
+from thermokeeper.server.rules.rows import find_version, version_row
+
+log = logging.getLogger("thermokeeper.server")
+
+
+def read_releases(ctx: Context, *version_ids: str) -> None:
+    """Afterwards it is known what is in these versions and in those before them. ApiError 404; 409 if one of these is
+    a release that is damaged: an earlier one that is, is passed over."""
+    with ctx.database.reading() as session:
+        found = [find_version(session, version_id) for version_id in version_ids]
+        unread = {one for version in found for one in releases.unread(session, version)}
+    for version_id in unread:
+        try:
+            read_release(ctx, version_id)
+        except ReleaseError as error:
+            if version_id in version_ids:
+                raise conflict("bad_release", f"the release is damaged: {error}") from None
+            log.warning("the release of version %s, an earlier one, is damaged: %s", version_id, error)
+
+
+def read_release(ctx: Context, version_id: str) -> None:
+    """The same for one version, whose firmware is a release file. ReleaseError if it is damaged."""
+    with ctx.database.reading() as session:
+        version = find_version(session, version_id)
+    with open_firmware(ctx, version) as file:
+        found = examine(file)
+    with ctx.database.writing() as session:
+        version_row(session, version_id)  # another call may have read it, too
+        releases.remember(session, version_id, found)

@@ -1,0 +1,70 @@
+"""Calls of the vendor: templates, one for each kind of device, and the withdrawal of what one has published."""
+
+from fastapi import Response
+from sqlalchemy import exists, select
+from sqlalchemy.orm import joinedload
+
+from thermokeeper.contract import schemas
+from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
+from thermokeeper.server.refusals import conflict
+from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.rows import find_template
+from thermokeeper.server.storage.models import Template
+
+router = vendor_router()
+
+
+@router.post(
+    "/templates.json",
+    summary="Create a template",
+    status_code=201,
+    response_model=schemas.Template,
+    responses={**BAD, **CLASH},
+)
+def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template:
+    with ctx.database.writing() as session:
+        if session.scalar(select(exists().where(Template.name == body.name))):
+            raise conflict("exists", "there is a template of this name already")
+        template = Template(name=body.name, description=body.description)
+        session.add(template)
+        session.flush()
+        return template_json(template)
+
+
+@router.get("/templates.json", summary="List the templates", response_model=list[schemas.Template])
+def list_templates(ctx: Ctx) -> list[schemas.Template]:
+    with ctx.database.reading() as session:
+        rows = select(Template).order_by(Template.name).options(joinedload(Template.target))
+        return [template_json(row) for row in session.scalars(rows)]
+
+
+@router.get(
+    "/templates/{template_id}.json", summary="Get a template", response_model=schemas.Template, responses=MISSING
+)
+def get_template(ctx: Ctx, template_id: str) -> schemas.Template:
+    with ctx.database.reading() as session:
+        return template_json(find_template(session, template_id))
+
+
+@router.delete(
+    "/templates/{template_id}/target-version.json",
+    summary="Withdraw what a template has published",
+    status_code=204,
+    responses=MISSING,
+)
+def withdraw(ctx: Ctx, template_id: str) -> Response:
+    """Devices that have it keep it; the others are told that no target version is set."""
+    with ctx.database.writing() as session:
+        find_template(session, template_id).target = None
+    return Response(status_code=204)
+
+
+def template_json(row: Template) -> schemas.Template:
+    return schemas.Template(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        target_version=registry.summary_or_none(row.target),
+        created=row.created_at,
+    )
