@@ -177,6 +177,7 @@ class Company:
         foundry: Foundry,
         runtime: Runtime,
         like: tuple[Path, dict[str, schemas.Version]] | None = None,
+        tls: bool = False,
     ) -> None:
         if like:
             shutil.copytree(like[0] / "server", folder / "server")
@@ -185,10 +186,10 @@ class Company:
         token = "a-token-of-the-tests"
         # The limits on activations go by the host's clock; a virtual day takes a second of it.
         settings = Settings(folder / "server", token, serial_rate=_OFTEN, client_rate=_OFTEN, points_rate=_OFTEN)
-        self.server = LocalServer(folder / "server", token=token, settings=settings)
+        self.server = LocalServer(folder / "server", token=token, settings=settings, tls=tls)
         self.server.start()
         self.front = Front(self.server.url).__enter__()
-        self.vendor = VendorClient(self.server.url, token)
+        self.vendor = VendorClient(self.server.url, token, self.server.ca_path)
         self.vendor_keys = [write_test_key(folder)[1]]
         self.versions: dict[str, schemas.Version] = dict(like[1]) if like else {}
         if not like:

@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from door import Door
+from lives.front import connected
 from lives.kit import Change, Company, Foundry, Life, Runtime
 from thermokeeper.demo.workshop import PRODUCT
 from thermokeeper.formats import factory_record
 from thermokeeper.release import authority, keys
-from thermokeeper.server.local import LocalServer
 from thermokeeper.server.tls import TlsFiles, prepare
 
 # Time servers are asked again soon, so that no test has to wait for it.
@@ -28,18 +27,11 @@ _LIMIT_S = 10
 
 
 class SecureCompany(Company):
-    """A vendor whose server answers on a second port, too, with https; `secure.url`, `secure.ca_path`."""
+    """A vendor whose server speaks https; `secure.url`, `secure.ca_path`."""
 
     def __init__(self, folder: Path, foundry: Foundry, runtime: Runtime) -> None:
-        super().__init__(folder, foundry, runtime)
-        self.secure = LocalServer(
-            self.server.settings.data_dir, token=self.server.vendor_token, settings=self.server.settings, tls=True
-        )
-        self.secure.start()
-
-    def close(self) -> None:
-        self.secure.stop()
-        super().close()
+        super().__init__(folder, foundry, runtime, tls=True)
+        self.secure = self.server
 
 
 def published(company: Company, version: str = "1.0.0", change: Change = (), **fields: Any) -> Path:
@@ -76,15 +68,14 @@ def another_key(folder: Path) -> Path:
 
 
 class Relay:
-    """TLS on a port of its own, ended here; what is in it goes to a plain address, one request for each connection.
+    """TLS on a port of its own, ended here; what is in it goes to a server, one request for each connection.
 
     `parts` says goodbye, once the whole answer is sent: it is given the TLS socket. `waited_s`: how long after the
     answer the board kept each connection open.
     """
 
     def __init__(self, url: str, files: TlsFiles, parts: Callable[[ssl.SSLSocket], None]) -> None:
-        address = urlsplit(url)
-        self._target = (address.hostname, address.port)
+        self._target = url
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(files.certificate, files.key)
         self._parts = parts
@@ -108,7 +99,7 @@ class Relay:
         try:
             with (
                 self._context.wrap_socket(board, server_side=True) as stream,
-                socket.create_connection(self._target, _LIMIT_S) as upstream,
+                connected(self._target) as upstream,
             ):
                 upstream.sendall(_request(stream))
                 while data := upstream.recv(16384):
