@@ -343,7 +343,7 @@ _ROOMS = {
     "contract": set(),
     "client": {"contract", "groups"},
     "server.storage": {"contract", "server.secrets", "server.refusals"},
-    "server.rules": {"contract", "server.storage", "server.secrets", "server.refusals"},
+    "server.rules": {"contract", "server.storage", "server.secrets", "server.refusals", "server.calling"},
     "server.http": {
         "contract",
         "server.rules",
@@ -351,6 +351,7 @@ _ROOMS = {
         "server.secrets",
         "server.refusals",
         "server.settings",
+        *("server.calling", "server.logs", "server.metrics"),
     },
 }
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy import text
+from sqlalchemy import event, text
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -24,8 +24,10 @@ from thermokeeper.server.gadgetkeeper import devices as device_api
 from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
 from thermokeeper.server.http.context import Context, Ctx
+from thermokeeper.server.http.observed import Observed
 from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.responses import refusal
+from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
@@ -56,6 +58,9 @@ _DESCRIPTION = """Activates devices, tells them what to run, hands out firmware 
 
 Resource names end in `.json`. Every refusal is `{"error": {"code": "...", "message": "..."}}`. Ids and keys are
 32 lower-case hex digits, times `2026-11-21T20:13:18.000+0000`. Under `/dms` the same in MessagePack.
+
+Each answer has the id of its call in `X-Request-Id`, as the lines of the server's log have it: the caller's, if it sent
+one of up to 64 letters, digits, `.`, `_` and `-`, or else a new one.
 """
 
 
@@ -82,6 +87,8 @@ def create_app(settings: Settings) -> FastAPI:
         raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
     database = Database(settings.database_url, settings.data_dir)
     sightings = Sightings(database)
+    metrics = Metrics()
+    event.listen(database.engine, "handle_error", lambda found: metrics.database_error(found.original_exception))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -106,10 +113,13 @@ def create_app(settings: Settings) -> FastAPI:
         by_client=RateLimiter(settings.client_rate),
         sightings=sightings,
         points=RateLimiter(settings.points_rate),
+        metrics=metrics,
     )
     errors.install(app)
     app.add_middleware(Overload, limit=settings.limits.calls_at_once)
     app.add_middleware(BodyLimit, limit_of=_body_limits(settings.limits))
+    whole = app.build_middleware_stack
+    app.build_middleware_stack = lambda: Observed(whole(), metrics)  # type: ignore[method-assign]  # around all others
     app.router.routes.extend(_routes())
     _add_server_pages(app)
     app.openapi = functools.partial(_document, app, app.openapi)  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ Only click is imported at once; the rest when a command runs, so that `--help` a
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from thermokeeper.client.commands.support import FILE
 from thermokeeper.contract.places import DEFAULT_PORT, default_data
 from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
+
+if TYPE_CHECKING:
+    from thermokeeper.server.logs import Format
 
 
 @click.group(cls=Group)
@@ -48,7 +52,14 @@ def server() -> None:
 )
 @click.option("--name", "names", multiple=True, help="With --tls: a further name or address of this server; repeat it.")
 @click.option("--behind-proxy", metavar="ADDRESS", help="A reverse proxy whose X-Forwarded-For tells who calls.")
-@click.option("--quiet", is_flag=True, help="No line for each request.")
+@click.option("--quiet", is_flag=True, help="No line for each call.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the log on standard error: lines for people, or an object a line for programs.",
+)
 def run(
     host: str,
     port: int,
@@ -59,6 +70,7 @@ def run(
     names: tuple[str, ...],
     behind_proxy: str | None,
     quiet: bool,
+    log_format: "Format",
 ) -> None:
     """Run the server until Ctrl-C.
 
@@ -76,17 +88,19 @@ def run(
     import uvicorn
 
     from thermokeeper.contract.tokens import TOKEN_FILE
+    from thermokeeper.server import logs
     from thermokeeper.server.local import configuration, listen, url_of
     from thermokeeper.server.settings import Settings, vendor_token
     from thermokeeper.server.tls import prepare
 
     if names and not tls:
         raise ToolError("--name is for the certificate of a server with --tls")
+    logs.configure(log_format, calls=not quiet)
     data = data or default_data()
     token, made = vendor_token(data, vendor_token_file)
     settings = Settings(data, token, database_url)
     files = prepare(data, host, names) if tls else None
-    config = configuration(settings, access_log=not quiet, log_level="info", proxy=behind_proxy, tls=files)
+    config = configuration(settings, proxy=behind_proxy, tls=files)
     listening = listen(host, port)
     url = url_of(listening, tls)
     click.echo(f"Thermokeeper server at {url} (its calls: {url}/docs), data in {data}")

@@ -47,17 +47,18 @@ def url_of(listening: socket.socket, tls: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def configuration(
-    settings: Settings, *, access_log: bool, log_level: str, proxy: str | None = None, tls: TlsFiles | None = None
-) -> uvicorn.Config:
-    """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken."""
+def configuration(settings: Settings, *, proxy: str | None = None, tls: TlsFiles | None = None) -> uvicorn.Config:
+    """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken.
+
+    What becomes of the lines of the log is for the process to say (`logs.configure`), not for its server.
+    """
     return uvicorn.Config(
         create_app(settings),
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ws="none",
-        access_log=access_log,
-        log_level=log_level,
+        log_config=None,
+        access_log=False,  # each call has its line by `http.observed`
         proxy_headers=proxy is not None,
         forwarded_allow_ips=proxy or "",
         timeout_graceful_shutdown=_STOP_LIMIT_S,
@@ -133,9 +134,7 @@ class LocalServer:
             raise RuntimeError("the server runs already")
         listening = listen(self.host, self.port)
         try:
-            server = _AnnouncedServer(
-                configuration(self.settings, access_log=False, log_level="warning", tls=self._tls)
-            )
+            server = _AnnouncedServer(configuration(self.settings, tls=self._tls))
         except ToolError:
             listening.close()
             raise

@@ -9,6 +9,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 from sqlalchemy import select
 
+from thermokeeper.server import calling
+from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import RateLimiter, caller_of
@@ -29,6 +31,7 @@ class Context:
     by_client: RateLimiter
     sightings: Sightings
     points: RateLimiter
+    metrics: Metrics
     nonces: Nonces = field(default_factory=Nonces)
 
 
@@ -69,6 +72,7 @@ def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)]) -> st
             raise blocked()
         thing_id = thing.id
     ctx.sightings.note(thing_id)
+    calling.known(f"thing {thing_id}")
     return thing_id
 
 
@@ -91,6 +95,7 @@ OwnThing = Annotated[str, Depends(own_thing)]
 def vendor(ctx: Ctx, token: Annotated[str | None, Security(_vendor_header)]) -> None:
     if token is None or not matches(token, hashed(ctx.settings.vendor_token)):
         raise unauthorized("X-VendorToken")
+    calling.known("account vendor")
 
 
 def owner(ctx: Ctx, token: Annotated[str | None, Security(_owner_header)]) -> str:
@@ -99,6 +104,7 @@ def owner(ctx: Ctx, token: Annotated[str | None, Security(_owner_header)]) -> st
         found = session.scalar(select(Owner).where(Owner.token_hash == hashed(token))) if token else None
         if token is None or found is None or not matches(token, found.token_hash):
             raise unauthorized("X-OwnerToken")
+        calling.known(f"owner {found.name}")
         return found.id
 
 
