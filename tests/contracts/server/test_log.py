@@ -1,4 +1,4 @@
-"""The log of `server run`: one line for each thing, with time, level and the call's id; nothing secret, nothing forged."""
+"""The log of `server run`: a line for each thing, with time, level and the call's id; nothing secret or forged."""
 
 from __future__ import annotations
 
@@ -178,10 +178,12 @@ def test_what_a_caller_or_the_disk_does_has_no_traceback(tmp_path, make_shop, ca
         with socket.create_connection(address) as connection:  # goes in the middle of an upload
             head = f"PUT /v1/vendor{path[3:]} HTTP/1.1\r\nHost: x\r\nX-VendorToken: {server.vendor_token}\r\n"
             connection.sendall(f"{head}Content-Length: 9999\r\n\r\nabc".encode())
-        with http.stream("GET", path, headers={"X-ApiKey": device.key}) as download:  # the file is cut meanwhile
-            with pytest.raises(httpx.RemoteProtocolError):
-                for _ in download.iter_bytes(1):
-                    file.write_bytes(b"")
+        with (
+            pytest.raises(httpx.RemoteProtocolError),
+            http.stream("GET", path, headers={"X-ApiKey": device.key}) as download,
+        ):
+            for _ in download.iter_bytes(1):  # the file is cut meanwhile
+                file.write_bytes(b"")
         refused(device.call("GET", path), 500, "internal")
         file.unlink()
         refused(device.call("GET", path), 500, "internal")

@@ -4,7 +4,7 @@ Only click is imported at once; the rest when a command runs, so that `--help` a
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
     from thermokeeper.server.logs import Format
+    from thermokeeper.server.monitoring import Monitoring
 
 
 @click.group(cls=Group)
@@ -52,6 +53,14 @@ def server() -> None:
 )
 @click.option("--name", "names", multiple=True, help="With --tls: a further name or address of this server; repeat it.")
 @click.option("--behind-proxy", metavar="ADDRESS", help="A reverse proxy whose X-Forwarded-For tells who calls.")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Give Prometheus its metrics at this port, without TLS or token; 0: a free one.  [default: not at all]",
+)
+@click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="With --metrics-port: the address to listen on."
+)
 @click.option("--quiet", is_flag=True, help="No line for each call.")
 @click.option(
     "--log-format",
@@ -69,6 +78,8 @@ def run(
     tls: bool,
     names: tuple[str, ...],
     behind_proxy: str | None,
+    metrics_port: int | None,
+    metrics_host: str,
     quiet: bool,
     log_format: "Format",
 ) -> None:
@@ -101,12 +112,15 @@ def run(
     settings = Settings(data, token, database_url)
     files = prepare(data, host, names) if tls else None
     config = configuration(settings, proxy=behind_proxy, tls=files)
+    monitoring = _monitoring(config.app, metrics_host, metrics_port) if metrics_port is not None else None
     listening = listen(host, port)
     url = url_of(listening, tls)
     click.echo(f"Thermokeeper server at {url} (its calls: {url}/docs), data in {data}")
     if files:
         click.echo(f"CA for `image build --ca` and `--ca` of other commands: {files.ca}")
         click.echo(f"its certificate is for {', '.join(files.names)}; more with --name")
+    if monitoring:
+        click.echo(f"metrics for Prometheus at {monitoring.url}")
     if made:
         click.echo(f"vendor token, shown this once: {token}")
     click.echo(f"vendor token kept in {vendor_token_file or data / TOKEN_FILE}; Ctrl-C stops")
@@ -114,7 +128,18 @@ def run(
         uvicorn.Server(config).run([listening])
     except KeyboardInterrupt:  # uvicorn passes on the signal that ended it, unless whoever started us ignores it
         pass
+    finally:
+        if monitoring:
+            monitoring.close()
     click.echo("stopped")
+
+
+def _monitoring(app: Any, host: str, port: int) -> "Monitoring":
+    from thermokeeper.server.http.context import Context
+    from thermokeeper.server.monitoring import Monitoring
+
+    context: Context = app.state.context
+    return Monitoring(host, port, context.metrics.registry, context.database)
 
 
 _DATA = click.option(

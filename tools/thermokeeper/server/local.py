@@ -13,6 +13,7 @@ import uvicorn
 from thermokeeper.contract.tokens import check_token
 from thermokeeper.errors import ToolError
 from thermokeeper.server.app import create_app
+from thermokeeper.server.http.context import Context
 from thermokeeper.server.settings import Settings, vendor_token
 from thermokeeper.server.tls import TlsFiles, prepare
 
@@ -127,6 +128,7 @@ class LocalServer:
         self._tls = prepare(data_dir, host) if tls else None
         self.ca_path = self._tls.ca if self._tls else None
         self._server: _AnnouncedServer | None = None
+        self._context: Context | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -134,17 +136,24 @@ class LocalServer:
             raise RuntimeError("the server runs already")
         listening = listen(self.host, self.port)
         try:
-            server = _AnnouncedServer(configuration(self.settings, tls=self._tls))
+            config = configuration(self.settings, tls=self._tls)
         except ToolError:
             listening.close()
             raise
         self.port = listening.getsockname()[1]
         self.url = url_of(listening, self._tls is not None)
-        self._server = server
+        server = self._server = _AnnouncedServer(config)
+        self._context = config.app.state.context  # type: ignore[union-attr]
         self._thread = threading.Thread(target=server.run, args=([listening],), name="server", daemon=True)
         self._thread.start()
         if not server.ready.wait(_START_LIMIT_S):
             raise ToolError("the local server did not start")
+
+    @property
+    def context(self) -> Context:
+        """What its calls work with; it must have been started."""
+        assert self._context is not None
+        return self._context
 
     def stop(self) -> None:
         """End it, and wait until it has ended."""

@@ -7,6 +7,8 @@ processes of one server count together (prometheus_client, "Multiprocess Mode").
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -17,7 +19,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # there each would tell of the process that is asked
+            ProcessCollector(registry=self.registry)
         self._calls = Counter(
             "thermokeeper_calls", "Calls answered", ("route", "method", "status"), registry=self.registry
         )
