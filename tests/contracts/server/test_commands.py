@@ -22,22 +22,6 @@ GROUPS = [*server_commands.GROUPS, *client_commands.GROUPS]
 _BY_NAME = {group.name: group for group in GROUPS}
 
 
-@pytest.fixture
-def run(shop, tmp_path):
-    """run("serial list x") -> its output; a ToolError comes through as itself."""
-    token = tmp_path / "token"
-    token.write_text(shop.server.vendor_token)
-    environment = {"THERMOKEEPER_SERVER": shop.server.url, "THERMOKEEPER_VENDOR_TOKEN_FILE": str(token)}
-
-    def run(*words: str, **options) -> str:
-        result = CliRunner().invoke(_BY_NAME[words[0]], words[1:], env=environment, **options)
-        if result.exception is not None:
-            raise result.exception
-        return result.output
-
-    return run
-
-
 def test_a_file_of_any_length_is_added_in_pieces_that_the_server_takes(run, shop, tmp_path, monkeypatch):
     monkeypatch.setattr(products, "_AT_ONCE", 20)  # as many as this server takes
     numbers = [f"L{number:05}-{shop.tag}" for number in range(50)]

@@ -115,7 +115,7 @@ def test_as_json_each_line_is_an_object_and_calls_have_their_fields(run):
         "refused": None,
     }
     (made,) = [line for line in found if line.get("path") == "/v1/vendor/products.json"]
-    assert made["caller"] == "account vendor"
+    assert made["caller"] == "vendor"
 
 
 def test_quiet_leaves_out_the_line_of_each_call_and_nothing_else(run):

@@ -44,6 +44,13 @@ CALLS = [
     ("GET", f"/owners/{NOBODY}/products.json"),
     ("PUT", f"/owners/{NOBODY}/products/nothing.json"),
     ("DELETE", f"/owners/{NOBODY}/products/nothing.json"),
+    ("GET", "/account.json"),
+    ("POST", "/accounts.json"),
+    ("GET", "/accounts.json"),
+    ("PATCH", f"/accounts/{NOBODY}.json"),
+    ("POST", f"/accounts/{NOBODY}/tokens.json"),
+    ("GET", f"/accounts/{NOBODY}/tokens.json"),
+    ("POST", f"/account-tokens/{NOBODY}/revoke.json"),
     ("GET", "/audit.json"),
 ]
 
@@ -60,7 +67,9 @@ def test_the_list_of_calls_is_whole(http):
         (
             method.upper(),
             path.removeprefix("/v1/vendor").format(
-                **dict.fromkeys(("template_id", "version_id", "thing_id", "token_id", "owner_id"), NOBODY),
+                **dict.fromkeys(
+                    ("template_id", "version_id", "thing_id", "token_id", "owner_id", "account_id"), NOBODY
+                ),
                 **dict.fromkeys(("code", "number", "uuid"), "nothing"),
             ),
         )
@@ -75,6 +84,7 @@ BODIES = {
     "/templates.json": {"name": "T"},
     "/products.json": {"code": "p", "name": "P", "defaultTemplate": NOBODY},
     f"/templates/{NOBODY}/versions.json": {"name": "1"},
+    f"/accounts/{NOBODY}/tokens.json": {"name": "laptop"},
     "/products/nothing/serials.json": {"serialNumber": "S"},
     "/products/nothing/serials/batch.json": {"serials": [{"serialNumber": "S"}]},
 }

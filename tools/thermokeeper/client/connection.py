@@ -6,10 +6,10 @@ Whatever goes wrong is a ToolError with one line; a refusal of the server is a `
 import ipaddress
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -22,6 +22,13 @@ from thermokeeper.errors import ToolError
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _PAGE = 1000
 
+
+class _Named(Protocol):
+    id: str
+    name: str
+
+
+Named = TypeVar("Named", bound=_Named)
 Answer = TypeVar("Answer")
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -181,3 +188,13 @@ def segment(text: str) -> str:
     if not is_word(text):
         raise ToolError(f"{text!r} has characters that it can't have, or too many")
     return text
+
+
+def pick(what: str, name_or_id: str, found: Iterable[Named]) -> Named:
+    """The one with this id or name. ToolError tells which there are."""
+    found = list(found)
+    for item in found:
+        if name_or_id in (item.id, item.name):
+            return item
+    names = ", ".join(item.name for item in found[:10]) or "none"
+    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")

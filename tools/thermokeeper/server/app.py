@@ -14,6 +14,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
@@ -31,11 +32,14 @@ from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
+from thermokeeper.server.rules import accounts, roles
 from thermokeeper.server.rules.ratelimit import RateLimiter
 from thermokeeper.server.settings import Limits, Settings
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
 from thermokeeper.server.storage.sightings import Sightings
+from thermokeeper.server.vendor import accounts as vendor_accounts_api
+from thermokeeper.server.vendor import audit as vendor_audit_api
 from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
 from thermokeeper.server.vendor import products as vendor_products_api
@@ -50,7 +54,11 @@ _TAGS = [
         "name": "dms",
         "description": "What a device with a provisioning token calls. MessagePack both ways; `Authorization: Bearer`.",
     },
-    {"name": "vendors", "description": "Who makes the devices. The token in `X-VendorToken` is the server's."},
+    {
+        "name": "vendors",
+        "description": "Who makes the devices. `X-VendorToken` is the token of an account; each call says which role "
+        "that needs (`x-role`): viewer, registrar, publisher or admin, each includes those before it.",
+    },
     {"name": "owners", "description": "Who has a device. The vendor makes an account; its token is in `X-OwnerToken`."},
     {"name": "server", "description": "The server itself."},
 ]
@@ -86,6 +94,11 @@ def create_app(settings: Settings) -> FastAPI:
     except OSError as error:
         raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
     database = Database(settings.database_url, settings.data_dir)
+    try:
+        _keep_first_account(database, settings.vendor_token)
+    except ToolError:
+        database.close()
+        raise
     sightings = Sightings(database)
     metrics = Metrics()
     event.listen(database.engine, "handle_error", lambda found: metrics.database_error(found.original_exception))
@@ -126,13 +139,29 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def _keep_first_account(database: Database, token: str) -> None:
+    with database.reading() as session:
+        if accounts.first_is_kept(session, token):
+            return
+    try:
+        with database.writing() as session:
+            accounts.keep_first(session, token)
+    except IntegrityError:  # another process of this server, or another server on this database, was faster
+        with database.writing() as session:
+            accounts.keep_first(session, token)
+
+
 @functools.cache
 def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
-    parts = (activation_api, device_api, dms_api, vendor_versions_api, vendor_products_api, vendor_fleet_api)
+    parts: tuple[Any, ...] = (
+        *(activation_api, device_api, dms_api, owner_api, owner_dms_api),
+        *(vendor_versions_api, vendor_products_api, vendor_fleet_api, vendor_dms_api),
+        *(vendor_accounts_api, vendor_audit_api),
+    )
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)
-    for module in (*parts, vendor_dms_api, owner_api, owner_dms_api):
+    for module in parts:
         app.include_router(module.router)
     return app.router.routes[before:]
 
@@ -140,12 +169,14 @@ def _routes() -> list[BaseRoute]:
 def _document(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """FastAPI's document, where it documents refusals in the media type of the answer: ours are the path's.
 
-    And where it says of a streamed answer that it is a text, beside what it really is.
+    And where it says of a streamed answer that it is a text, beside what it really is. What role a call needs is added.
     """
     if app.openapi_schema is None:
         for path, methods in generate()["paths"].items():
             media_type = messagepack.MEDIA_TYPE if errors.speaks_messagepack(path) else "application/json"
             for operation in methods.values():
+                if path.startswith("/v1/vendor/"):
+                    operation["x-role"] = roles.needed_for(operation["operationId"]).word
                 for status, response in operation["responses"].items():
                     for content in response.get("content", {}).values():
                         if "$ref" in content.get("schema", {}):

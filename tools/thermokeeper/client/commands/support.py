@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,24 @@ from thermokeeper.errors import ToolError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+
+class _Moment(click.ParamType[datetime]):
+    """A moment in UTC, from a day or a time of one."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("a time looks like 2026-11-21 or 2026-11-21T20:13:18Z", param, ctx)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 FILE = click.Path(dir_okay=False, path_type=Path)
+MOMENT = _Moment()
 Function = Callable[..., Any]
 
 

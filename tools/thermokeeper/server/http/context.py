@@ -11,9 +11,11 @@ from sqlalchemy import select
 
 from thermokeeper.server import calling
 from thermokeeper.server.metrics import Metrics
-from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
+from thermokeeper.server.refusals import ApiError, blocked, role_needed, too_many_tries, unauthorized
+from thermokeeper.server.rules.accounts import Member, member_by
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import RateLimiter, caller_of
+from thermokeeper.server.rules.roles import needed_for
 from thermokeeper.server.secrets import hashed, matches
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage.database import Database
@@ -55,7 +57,10 @@ _device_header = APIKeyHeader(
     name="X-ApiKey", scheme_name="device", description="apiKey of the last activation", auto_error=False
 )
 _vendor_header = APIKeyHeader(
-    name="X-VendorToken", scheme_name="vendor", description="shown at the server's first start", auto_error=False
+    name="X-VendorToken",
+    scheme_name="vendor",
+    description="token of an account; the first is made at the first start",
+    auto_error=False,
 )
 _owner_header = APIKeyHeader(
     name="X-OwnerToken", scheme_name="owner", description="token of an owner account", auto_error=False
@@ -92,10 +97,21 @@ def own_thing(ctx: Ctx, thing_id: str, caller: CallingThing) -> str:
 OwnThing = Annotated[str, Depends(own_thing)]
 
 
-def vendor(ctx: Ctx, token: Annotated[str | None, Security(_vendor_header)]) -> None:
-    if token is None or not matches(token, hashed(ctx.settings.vendor_token)):
+def vendor(ctx: Ctx, request: Request, token: Annotated[str | None, Security(_vendor_header)]) -> Member:
+    """The account whose token this is. 401; 403 if its role isn't enough for this call."""
+    with ctx.database.reading() as session:
+        member = member_by(session, token) if token else None
+    if member is None:
         raise unauthorized("X-VendorToken")
-    calling.known("account vendor")
+    ctx.sightings.note_token(member.token_id)
+    calling.known(member.who, member.token_name)
+    needed = needed_for(request.scope["endpoint"].__name__)
+    if member.role < needed:
+        raise role_needed(needed.word, member.name, member.role.word)
+    return member
+
+
+CallingMember = Annotated[Member, Depends(vendor)]
 
 
 def owner(ctx: Ctx, token: Annotated[str | None, Security(_owner_header)]) -> str:

@@ -66,8 +66,9 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
             audit.note(session, f"owner {owner.name}", "serial.claimed", number)
         if thing is None:
             thing = registry.new_thing(session, serial, body.name)
-        elif body.name is not None:
+        elif body.name is not None and body.name != thing.name:
             thing.name = body.name
+            audit.note(session, f"owner {owner.name}", "thing.renamed", number, body.name)
         thing.owner_id = owner_id
         return _json(ctx, thing)
 

@@ -14,7 +14,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.http.things import datapoints_page
 from thermokeeper.server.refusals import conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import audit, registry
 from thermokeeper.server.rules.rows import clean, find_thing
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.models import Owner, Serial, Thing
@@ -85,6 +85,7 @@ def create_owner(ctx: Ctx, response: Response, body: schemas.OwnerRequest) -> sc
         row = Owner(name=body.name, token_hash=hashed(token), created_at=now())
         session.add(row)
         session.flush()
+        audit.changed(session, "owner.created", row.name)
         response.headers["Cache-Control"] = "no-store"
         return schemas.NewOwner(id=row.id, name=row.name, created=row.created_at, token=token)
 

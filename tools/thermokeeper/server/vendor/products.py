@@ -13,7 +13,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import audit, registry
 from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
     check_has_firmware,
@@ -46,6 +46,7 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         product = Product(code=body.code, name=body.name, default_template=template, proof_required=body.proof_required)
         session.add(product)
         session.flush()
+        audit.changed(session, "product.created", product.code)
         return _product_json(product)
 
 
@@ -73,6 +74,7 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
         product = find_product(session, code)
         if body.proof_required is not None:
             product.proof_required = body.proof_required
+            audit.changed(session, "product.changed", product.code, f"proof required: {body.proof_required}".lower())
         return _product_json(product)
 
 
@@ -87,6 +89,7 @@ def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Seri
     with ctx.database.writing() as session:
         product = find_product(session, code)
         _add_serials(session, product, [body])
+        audit.changed(session, "serial.added", body.serial_number, f"product {product.code}")
         return _serial_json(serial_row(session, body.serial_number))
 
 
@@ -102,7 +105,10 @@ def add_serials(ctx: Ctx, code: str, body: schemas.SerialBatch) -> schemas.Added
     if len(body.serials) > limit:
         raise ApiError(413, "too_large", f"at most {limit} serial numbers in one call")
     with ctx.database.writing() as session:
-        _add_serials(session, find_product(session, code), body.serials)
+        product = find_product(session, code)
+        _add_serials(session, product, body.serials)
+        numbers = [item.serial_number for item in body.serials]
+        audit.changed(session, "serials.added", product.code, f"{len(numbers)}, {numbers[0]} to {numbers[-1]}")
     return schemas.Added(added=len(body.serials))
 
 
@@ -180,6 +186,8 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             raise conflict("wrong_template", "its own target version is of another template: change that, too")
         if "proof_key" in body.model_fields_set:
             serial.proof_key = body.proof_key
+        if body.model_fields_set:
+            audit.changed(session, "serial.changed", serial.number, ", ".join(sorted(body.model_fields_set)))
         session.flush()
         return _serial_json(serial)
 
@@ -207,7 +215,9 @@ def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
-        serial.blocked = blocked
+        if serial.blocked != blocked:
+            serial.blocked = blocked
+            audit.changed(session, "serial.blocked" if blocked else "serial.unblocked", serial.number)
         return _serial_json(serial)
 
 

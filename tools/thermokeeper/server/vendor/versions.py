@@ -10,7 +10,7 @@ from thermokeeper.server.http.downloads import BINARY
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import conflict, not_found
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import audit, registry
 from thermokeeper.server.rules.rows import check_has_firmware, find_template, find_version, find_version_of
 from thermokeeper.server.storage.firmware import Received
 from thermokeeper.server.storage.models import Serial, Template, Thing, Version
@@ -34,6 +34,7 @@ def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template
         template = Template(name=body.name, description=body.description)
         session.add(template)
         session.flush()
+        audit.changed(session, "template.created", template.name)
         return _template_json(template)
 
 
@@ -60,7 +61,10 @@ def get_template(ctx: Ctx, template_id: str) -> schemas.Template:
 def withdraw(ctx: Ctx, template_id: str) -> Response:
     """Devices that have it keep it; the others are told that no target version is set."""
     with ctx.database.writing() as session:
-        find_template(session, template_id).target = None
+        template = find_template(session, template_id)
+        if template.target is not None:
+            audit.changed(session, "version.withdrawn", _name(template.target), f"id {template.target.id}")
+            template.target = None
     return Response(status_code=204)
 
 
@@ -93,6 +97,7 @@ def create_version(ctx: Ctx, template_id: str, body: schemas.VersionRequest) -> 
         )
         session.add(version)
         session.flush()
+        audit.changed(session, "version.created", _name(version), f"id {version.id}")
         return _version_json(version)
 
 
@@ -137,6 +142,7 @@ def change_version(ctx: Ctx, version_id: str, body: schemas.VersionChange) -> sc
             version.update_automatic = body.update_automatic
         if body.update_performed_by_thing is not None:
             version.update_by_thing = body.update_performed_by_thing
+        audit.changed(session, "version.changed", _name(version), ", ".join(sorted(body.model_fields_set)))
         return _version_json(version)
 
 
@@ -158,6 +164,7 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
         for use, condition in uses.items():
             if session.scalar(select(exists().where(condition))):
                 raise conflict("in_use", f"the version is in use: {use}")
+        audit.changed(session, "version.deleted", _name(version), f"id {version.id}")
         session.delete(version)
     ctx.firmware.remove(version_id)
     return Response(status_code=204)
@@ -200,6 +207,8 @@ def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Ver
             if received.release is not None:
                 version.release_digest = received.release.digest
                 version.release_version = received.release.version
+            detail = f"{received.size} bytes, SHA-256 {received.sha256}"
+            audit.changed(session, "version.firmware_uploaded", _name(version), detail)
             ctx.firmware.keep(received, version_id)
             return _version_json(version)
     finally:
@@ -219,8 +228,14 @@ def publish(ctx: Ctx, version_id: str) -> schemas.Template:
         if version.prototype:
             raise conflict("prototype", "a prototype can't be published; make it the target of chosen serial numbers")
         version.template.target = version
+        audit.changed(session, "version.published", _name(version), f"id {version.id}")
         session.flush()
         return _template_json(version.template)
+
+
+def _name(version: Version) -> str:
+    """As commands name it, too."""
+    return f"{version.template.name}/{version.name}"
 
 
 def _template_json(row: Template) -> schemas.Template:
