@@ -9,7 +9,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-GROWING = ("things", "serials", "datapoints", "readings", "property_values", "dms_devices", "dms_token_uses", "audit")
+GROWING = (
+    *("things", "serials", "datapoints", "readings", "reading_hours", "property_values"),
+    *("dms_devices", "dms_token_uses", "audit", "vendor_tokens"),
+)
 # Where a step "scans" it: the rows of a list in its index's order, until the page is full.
 IN_ORDER = ("USING INDEX", "USING COVERING INDEX")
 OF_MANY = re.compile(r"\((product_id|template_id|target_version_id|current_version_id)=\?\)")

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -19,13 +20,15 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, func, select, text, update
 
+from thermokeeper.contract.times import now
 from thermokeeper.errors import ToolError
 from thermokeeper.server.local import LocalServer, listen
-from thermokeeper.server.storage import migrations
+from thermokeeper.server.storage import migrations, retention
 from thermokeeper.server.storage.database import Database
-from thermokeeper.server.storage.models import Base
+from thermokeeper.server.storage.models import Base, Datapoint
+from thermokeeper.server.storage.retention import Retention
 
 # Debian keeps each version's programs in a folder of its own
 _PATH = os.pathsep.join(
@@ -155,3 +158,22 @@ def test_a_postgresql_database_that_is_not_there_is_one_clear_line(database_url,
     with pytest.raises(ToolError, match="can't be opened") as refused:
         Database(database_url.rpartition("/")[0] + "/none", tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_one_process_at_a_time_removes_old_datapoints(database_url, tmp_path, make_shop):
+    with LocalServer(tmp_path, database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        device = shop.device()
+        device.post_points([{"value": value} for value in range(20)])
+        assert [row.count for row in shop.vendor.hours(device.thing)] == [20]
+        database = server.context.database
+        with database.writing() as session:
+            session.execute(update(Datapoint).values(arrived_at=now() - timedelta(days=6)))
+        removing = Retention(database, 5, rows=10)
+        with database.writing() as session:  # as another process that does it
+            assert session.scalar(select(func.pg_try_advisory_xact_lock(retention._LOCK)))
+            assert removing.sweep() == 0
+        assert removing.sweep() >= 20
+        assert list(shop.vendor.datapoints(device.thing)) == []
+        assert [row.count for row in shop.vendor.hours(device.thing)] == [20]
+        shop.vendor.close()

@@ -34,6 +34,8 @@ CALLS = [
     ("GET", "/things.json"),
     ("GET", f"/things/{NOBODY}.json"),
     ("GET", f"/things/{NOBODY}/datapoints.json"),
+    ("GET", f"/things/{NOBODY}/datapoints.csv"),
+    ("GET", f"/things/{NOBODY}/hours.json"),
     ("POST", "/owners.json"),
     ("GET", "/owners.json"),
     ("POST", "/dms/tokens.json"),

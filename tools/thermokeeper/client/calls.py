@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from thermokeeper.client.account_calls import AccountCalls
-from thermokeeper.client.connection import Connection, pick, request, segment
+from thermokeeper.client.connection import pick, request, segment
+from thermokeeper.client.reading_calls import ReadingCalls
 from thermokeeper.contract import dms_schemas, schemas
 from thermokeeper.contract.fields import is_id
 from thermokeeper.errors import ToolError
@@ -17,7 +18,7 @@ from thermokeeper.errors import ToolError
 _UPLOAD_BLOCK_BYTES = 64 * 1024
 
 
-class VendorClient(AccountCalls):
+class VendorClient(AccountCalls, ReadingCalls):
     """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
     ca: file with the certificates to trust for https, in place of the system's.
@@ -190,12 +191,8 @@ class VendorClient(AccountCalls):
     def thing(self, id_or_serial: str) -> schemas.Thing:
         return self._call(schemas.Thing, "GET", f"/v1/vendor/things/{self._thing_id(id_or_serial)}.json")
 
-    def datapoints(
-        self, id_or_serial: str, event: str | None = None, limit: int | None = None
-    ) -> Iterator[schemas.Datapoint]:
-        """Last arrived first."""
-        path = f"/v1/vendor/things/{self._thing_id(id_or_serial)}/datapoints.json"
-        return self._pages(schemas.Datapoint, path, limit, event=event)
+    def _thing_path(self, which: str) -> str:
+        return f"/v1/vendor/things/{self._thing_id(which)}"
 
     def _thing_id(self, id_or_serial: str) -> str:
         if is_id(id_or_serial):
@@ -250,7 +247,7 @@ class VendorClient(AccountCalls):
         return name_or_id if is_id(name_or_id) else pick("owner", name_or_id, self.owners()).id
 
 
-class OwnerClient(Connection):
+class OwnerClient(ReadingCalls):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 
@@ -264,12 +261,8 @@ class OwnerClient(Connection):
     def thing(self, thing_id: str) -> schemas.OwnedThing:
         return self._call(schemas.OwnedThing, "GET", f"/v1/owner/things/{segment(thing_id)}.json")
 
-    def datapoints(
-        self, thing_id: str, event: str | None = None, limit: int | None = None
-    ) -> Iterator[schemas.Datapoint]:
-        """Last arrived first."""
-        path = f"/v1/owner/things/{segment(thing_id)}/datapoints.json"
-        return self._pages(schemas.Datapoint, path, limit, event=event)
+    def _thing_path(self, which: str) -> str:
+        return f"/v1/owner/things/{segment(which)}"
 
     def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
         body = request(dms_schemas.DmsClaimRequest, uuid=uuid)

@@ -30,6 +30,7 @@ from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.owner import dms as owner_dms_api
+from thermokeeper.server.owner import readings as owner_readings_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules import accounts, roles
@@ -37,12 +38,14 @@ from thermokeeper.server.rules.ratelimit import RateLimiter
 from thermokeeper.server.settings import Limits, Settings
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
+from thermokeeper.server.storage.retention import Retention
 from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import accounts as vendor_accounts_api
 from thermokeeper.server.vendor import audit as vendor_audit_api
 from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
 from thermokeeper.server.vendor import products as vendor_products_api
+from thermokeeper.server.vendor import readings as vendor_readings_api
 from thermokeeper.server.vendor import versions as vendor_versions_api
 
 _UPLOAD = re.compile(r"/v1/vendor/versions/[^/]*/firmware\.bin")
@@ -100,13 +103,16 @@ def create_app(settings: Settings) -> FastAPI:
         database.close()
         raise
     sightings = Sightings(database)
+    retention = Retention(database, settings.keep_points_days)
     metrics = Metrics()
     event.listen(database.engine, "handle_error", lambda found: metrics.database_error(found.original_exception))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         sightings.start()
+        retention.start()
         yield
+        retention.stop()
         sightings.stop()
         database.close()
 
@@ -157,7 +163,7 @@ def _routes() -> list[BaseRoute]:
     parts: tuple[Any, ...] = (
         *(activation_api, device_api, dms_api, owner_api, owner_dms_api),
         *(vendor_versions_api, vendor_products_api, vendor_fleet_api, vendor_dms_api),
-        *(vendor_accounts_api, vendor_audit_api),
+        *(vendor_accounts_api, vendor_audit_api, vendor_readings_api, owner_readings_api),
     )
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)

@@ -52,6 +52,12 @@ def server() -> None:
     "--tls", is_flag=True, help="Serve https, with a CA that is made on the first start and kept in DATA/tls."
 )
 @click.option("--name", "names", multiple=True, help="With --tls: a further name or address of this server; repeat it.")
+@click.option(
+    "--keep-points",
+    type=click.IntRange(1, 36500),
+    metavar="DAYS",
+    help="Datapoints are removed so many days after they arrived; what each hour came to stays.  [default: for ever]",
+)
 @click.option("--behind-proxy", metavar="ADDRESS", help="A reverse proxy whose X-Forwarded-For tells who calls.")
 @click.option(
     "--metrics-port",
@@ -77,6 +83,7 @@ def run(
     vendor_token_file: Path | None,
     tls: bool,
     names: tuple[str, ...],
+    keep_points: int | None,
     behind_proxy: str | None,
     metrics_port: int | None,
     metrics_host: str,
@@ -109,7 +116,7 @@ def run(
     logs.configure(log_format, calls=not quiet)
     data = data or default_data()
     token, made = vendor_token(data, vendor_token_file)
-    settings = Settings(data, token, database_url)
+    settings = Settings(data, token, database_url, keep_points_days=keep_points)
     files = prepare(data, host, names) if tls else None
     config = configuration(settings, proxy=behind_proxy, tls=files)
     monitoring = _monitoring(config.app, metrics_host, metrics_port) if metrics_port is not None else None

@@ -37,6 +37,7 @@ class Settings:
     serial_rate: Rate = Rate(burst=10, every_s=60, success_cost=0.2)
     # many devices behind one address: 2400 activations at once, 120 guesses, then one in 5 s
     client_rate: Rate = Rate(burst=120, every_s=5, success_cost=0.05)
+    keep_points_days: int | None = None  # since they arrived; None: for ever. What their hours come to stays
     # of one thing's datapoints: a day of a reading every 8 s at once, then two a second
     points_rate: Rate = Rate(burst=10_000, every_s=0.5)
 

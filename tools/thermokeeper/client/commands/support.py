@@ -61,12 +61,18 @@ def _ca_option(function: Function) -> Function:
     )(function)
 
 
-def _json_option(function: Function) -> Function:
+def _json_option(function: Function, wanted: bool) -> Function:
+    if not wanted:
+        return function
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
 
 
-def vendor_call(function: Function) -> Function:
-    """Give a command the options of the vendor's side; it is called with a VendorClient first."""
+def vendor_call(function: Function, json: bool = True) -> Function:
+    """Give a command the options of the vendor's side; it is called with a VendorClient first.
+
+    json: with the option of this name, as `as_json`.
+    """
+    of_json = functools.partial(_json_option, wanted=json)
 
     @_server_option
     @_ca_option
@@ -83,7 +89,7 @@ def vendor_call(function: Function) -> Function:
         show_envvar=True,
         help="File with the vendor token; by default that of a server run here with its default folder.",
     )
-    @_json_option
+    @of_json
     @functools.wraps(function)
     def command(
         url: str, ca: Path | None, vendor_token: str | None, vendor_token_file: Path | None, **arguments: Any
@@ -96,7 +102,10 @@ def vendor_call(function: Function) -> Function:
     return command
 
 
-def owner_call(function: Function) -> Function:
+def owner_call(function: Function, json: bool = True) -> Function:
+    """The same of an owner's side, with an OwnerClient."""
+    of_json = functools.partial(_json_option, wanted=json)
+
     @_server_option
     @_ca_option
     @click.option(
@@ -106,7 +115,7 @@ def owner_call(function: Function) -> Function:
         required=True,
         help="Token that `owner create` printed.",
     )
-    @_json_option
+    @of_json
     @functools.wraps(function)
     def command(url: str, ca: Path | None, owner_token: str, **arguments: Any) -> None:
         from thermokeeper.client.calls import OwnerClient

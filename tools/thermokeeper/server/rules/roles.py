@@ -62,6 +62,8 @@ NEEDED: dict[str, Role] = {
     "list_things": Role.VIEWER,
     "get_thing": Role.VIEWER,
     "list_datapoints": Role.VIEWER,
+    "get_datapoints_csv": Role.VIEWER,
+    "list_hours": Role.VIEWER,
     # owners, and devices that provision themselves
     "list_owners": Role.VIEWER,
     "create_owner": Role.REGISTRAR,

@@ -1,18 +1,14 @@
-"""Calls of the vendor: the things and what they measured, and owner accounts."""
+"""Calls of the vendor: the things, and owner accounts."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 from sqlalchemy import exists, select
 
 from thermokeeper.contract import schemas
-from thermokeeper.contract.fields import WORD_PATTERN
 from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
-from thermokeeper.server.http.things import datapoints_page
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import audit, registry
 from thermokeeper.server.rules.rows import clean, find_thing
@@ -47,23 +43,6 @@ def list_things(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schem
 def get_thing(ctx: Ctx, thing_id: str) -> schemas.Thing:
     with ctx.database.reading() as session:
         return _thing_json(ctx, find_thing(session, thing_id))
-
-
-@router.get(
-    "/things/{thing_id}/datapoints.json",
-    summary="List the datapoints of a thing, last arrived first",
-    response_model=Page[schemas.Datapoint],
-    responses={**BAD, **MISSING},
-)
-def list_datapoints(
-    ctx: Ctx,
-    thing_id: str,
-    event: Annotated[str | None, Query(pattern=WORD_PATTERN)] = None,
-    after: After = None,
-    limit: Limit = 100,
-) -> Page[schemas.Datapoint]:
-    with ctx.database.reading() as session:
-        return datapoints_page(session, find_thing(session, thing_id), event, after, limit)
 
 
 # -- owners ------------------------------------------------------------------------------------------------------------
