@@ -4,6 +4,7 @@ Sources to sdist, sdist to wheel, wheel into a new virtual environment; nothing 
 depends on is lent to that environment by the one that runs the tests.
 """
 
+import json
 import os
 import re
 import shutil
@@ -168,6 +169,31 @@ def test_an_installed_tool_gets_a_board_from_its_flash_to_its_server(tool: Insta
         assert "2 serial numbers registered" in tool("factory", "register", "first")
     tool("server", "backup", "--data", "server", "copy")
     assert "copy is whole" in tool("server", "check", "--data", "copy")
+
+
+def test_the_image_s_steps_lead_to_a_server_that_is_healthy(tool: Installed) -> None:
+    """What the Dockerfile of docs/operating.md starts and asks, on the environment that its first steps make, too."""
+    (text,) = re.findall(r"^```dockerfile\n(.*?)^```", (PROJECT / "docs/operating.md").read_text(), re.M | re.S)
+    assert "pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src" in text, "as the fixture does"
+    words = {name: json.loads(found) for name, found in re.findall(r"(ENTRYPOINT|CMD) (\[.*\])$", text, re.M)}
+    (health,) = (json.loads(found) for found in re.findall(r"HEALTHCHECK .* CMD (\[.*\])$", text, re.M))
+    command, *options = words["ENTRYPOINT"]
+    options = [word.replace("/data", "container").replace("0.0.0.0", "127.0.0.1") for word in options + words["CMD"]]
+    line = [tool.python.with_name(command), *options, "--port", "0"]
+    with subprocess.Popen(
+        line, cwd=tool.folder, env=tool.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stderr
+        match = re.search(r" at (http://\S+) ", process.stdout.readline())
+        assert match
+        assert json.loads(process.stderr.readline())["level"] == "info"
+        asked = health[2].replace("http://127.0.0.1:8210", match[1])
+        assert asked != health[2] and tool.python_says(health[1], asked) == ""
+        process.terminate()
+        rest = process.communicate(timeout=20)
+        assert process.returncode in (0, -15) and "Traceback" not in rest[1]
+    with pytest.raises(AssertionError, match="URLError"):
+        tool.python_says(health[1], asked)
 
 
 def test_an_installed_tool_tells_the_demo(tool: Installed) -> None:

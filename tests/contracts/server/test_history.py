@@ -262,6 +262,15 @@ def test_points_go_so_many_days_after_they_arrived_and_their_hours_stay(own):
     assert Retention(database, 9).sweep() == 0
 
 
+def test_a_point_that_arrived_between_old_ones_and_is_not_old_stays(own):
+    """The server's clock may have been wrong for a while."""
+    device = own.device()
+    for arrived in (now() - timedelta(days=6), now(), now() - timedelta(days=6)):
+        _fill(own, device, 1, arrived)
+    assert Retention(own.server.context.database, 5).sweep() == 2
+    assert _counts(own) == 1
+
+
 def test_a_server_that_is_told_how_long_does_it_by_itself(tmp_path, monkeypatch, make_shop):
     monkeypatch.setattr(retention, "_EVERY_S", 0.01)
     gone = threading.Event()

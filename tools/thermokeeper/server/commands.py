@@ -3,6 +3,7 @@
 Only click is imported at once; the rest when a command runs, so that `--help` answers fast.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,8 @@ def run(
 ) -> None:
     """Run the server until Ctrl-C.
 
-    The first start makes the vendor token, prints it once and keeps it in a file that only you can read.
+    The first start makes the vendor token, prints it once, if to a terminal, and keeps it in a file that only you can
+    read.
     The calls are explained at the address it prints, on the page /docs.
 
     \b
@@ -128,7 +130,7 @@ def run(
         click.echo(f"its certificate is for {', '.join(files.names)}; more with --name")
     if monitoring:
         click.echo(f"metrics for Prometheus at {monitoring.url}")
-    if made:
+    if made and sys.stdout.isatty():  # elsewhere it would end in a log
         click.echo(f"vendor token, shown this once: {token}")
     click.echo(f"vendor token kept in {vendor_token_file or data / TOKEN_FILE}; Ctrl-C stops")
     try:
