@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from contracts.server.conftest import FAST, Shop
+from contracts.server.conftest import DATABASE_URL, FAST, Shop
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.settings import Settings
@@ -69,9 +69,12 @@ class Scene:
 
 @contextmanager
 def scene(folder: Path) -> Iterator[Scene]:
-    """A server of its own, without limits on tries: they are tested elsewhere, and would end this soon."""
+    """A server of its own (on what THERMOKEEPER_TEST_DATABASE names), without limits on tries: they are tested elsewhere, and would end this soon."""
     settings = Settings(folder, "0" * 32, serial_rate=FAST, client_rate=FAST, points_rate=replace(FAST, burst=1e9))
-    with LocalServer(folder, settings=settings) as server, httpx.Client(base_url=server.url, timeout=30) as http:
+    with (
+        LocalServer(folder, settings=settings, database_url=DATABASE_URL) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
         shop = Shop(server, http)
         try:
             yield Scene(server, shop)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -130,6 +130,15 @@ def test_devices_that_provision_themselves_on_postgresql(database_url, tmp_path,
         shop.vendor.close()
 
 
+# in one hour, across a zone; and one of a clock that wasn't set
+_POINTS = [
+    (21, "2026-11-21 19:00:00+00"),
+    (23, "2026-11-21 20:59:59.999+01"),
+    ("1.7e308", "2026-11-21 19:30:00+00"),
+    (5, "1970-01-01 00:00:00+00"),
+]
+
+
 def test_migrated_on_postgresql_is_what_a_new_database_has(database_url, tmp_path):
     """From schema 1, as it was before Alembic, with a row in it."""
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
@@ -146,11 +155,25 @@ def test_migrated_on_postgresql_is_what_a_new_database_has(database_url, tmp_pat
         connection.execute(text("DROP TABLE alembic_version"))
         connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
         connection.execute(text("INSERT INTO schema_version VALUES (1)"))
-        connection.execute(text("INSERT INTO owners VALUES ('o', 'somebody', 'h', now())"))
+        for line in (
+            "INSERT INTO owners VALUES ('o', 'somebody', 'h', now())",
+            "INSERT INTO templates VALUES ('t', 'T', '', now())",
+            "INSERT INTO products VALUES ('p', 'p', 'P', 't', 0, now())",
+            "INSERT INTO serials VALUES ('s', 'S', 'p', NULL, NULL, false, now())",
+            "INSERT INTO things VALUES ('i', 's', NULL, 'T 1', NULL, NULL, NULL, now(), NULL, NULL, 1)",
+            *(
+                f"INSERT INTO datapoints VALUES ({number}, 'i', 't', {value}, '{at}', NULL, '2026-11-21 20:00:00+00')"
+                for number, (value, at) in enumerate(_POINTS)
+            ),
+        ):
+            connection.execute(text(line))
     Database(url, tmp_path).close()
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.scalar(text("SELECT name FROM owners")) == "somebody"
+        hours = connection.execute(text("SELECT count, sum, least, most, start FROM reading_hours")).fetchall()
+        assert [tuple(row[:4]) for row in hours] == [(3, 44, 21, 1.7e308)]
+        assert hours[0][4].astimezone(UTC) == datetime(2026, 11, 21, 19, tzinfo=UTC)
     engine.dispose()
 
 

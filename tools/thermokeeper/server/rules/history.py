@@ -5,50 +5,65 @@ and the hour is there as soon as they are. A point whose time can't be true, of 
 none: else a device could make hours without an end, and they stay.
 """
 
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import Insert, Table, case
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from thermokeeper.server.storage.models import ReadingHour
 
 _LATEST_BY = timedelta(days=31)  # a device that was offline for longer than this has lost its readings, too
 _EARLY_BY = timedelta(days=1)
+_MOST = 1e300  # in a sum: JSON has no infinity, and PostgreSQL refuses one, and a device may send nonsense
 
 
 def add(
     session: Session, thing_id: str, event: str, points: Iterable[tuple[datetime, float]], arrived: datetime
 ) -> None:
-    """Count new points, (measured at, value), in their hours. The thing's row must be locked."""
+    """Count new points, (measured at, value), in their hours: one statement, whatever is there already."""
     hours: dict[datetime, list[float]] = {}
     for at, value in points:
         if arrived - _LATEST_BY <= at <= arrived + _EARLY_BY:
             hours.setdefault(at.replace(minute=0, second=0, microsecond=0), []).append(value)
-    if not hours:
-        return
-    wanted = select(ReadingHour).where(
-        ReadingHour.thing_id == thing_id, ReadingHour.start.in_(hours), ReadingHour.event == event
+    rows = [
+        {
+            "thing_id": thing_id,
+            "start": start,
+            "event": event,
+            "count": len(values),
+            "sum": sum(max(-_MOST, min(_MOST, value)) for value in values),
+            "least": min(values),
+            "most": max(values),
+        }
+        for start, values in hours.items()
+    ]
+    if rows:
+        session.connection().execute(_UPSERTS[session.get_bind().dialect.name], rows)
+
+
+def _upsert(insert: Callable[..., Any]) -> Insert:
+    table = cast(Table, ReadingHour.__table__)
+    wanted = insert(table)
+    new, old = wanted.excluded, table.c
+    merged: Insert = wanted.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={
+            "count": old.count + new.count,
+            "sum": old.sum + new.sum,
+            "least": case((new.least < old.least, new.least), else_=old.least),
+            "most": case((new.most > old.most, new.most), else_=old.most),
+        },
     )
-    known = {row.start: row for row in session.scalars(wanted)}
-    for start, values in hours.items():
-        row = known.get(start)
-        if row is None:
-            row = ReadingHour(
-                thing_id=thing_id, start=start, event=event, count=0, sum=0.0, least=values[0], most=values[0]
-            )
-            session.add(row)
-        row.count += len(values)
-        row.sum = _finite(row.sum + _finite(sum(values)))
-        row.least, row.most = min(row.least, *values), max(row.most, *values)
+    return merged
+
+
+# the two that there are know the same words, each as its own
+_UPSERTS = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 
 
 def mean_of(row: ReadingHour) -> float:
-    """Between the least and the most, whatever rounding did."""
+    """Between the least and the most, whatever rounding, or a value beyond what a sum takes, did."""
     return max(row.least, min(row.most, row.sum / row.count))
-
-
-def _finite(number: float) -> float:
-    """JSON has no infinity, and two readings of a device that sends nonsense may come to one."""
-    return max(-sys.float_info.max, min(sys.float_info.max, number))
