@@ -69,7 +69,10 @@ class Scene:
 
 @contextmanager
 def scene(folder: Path) -> Iterator[Scene]:
-    """A server of its own (on what THERMOKEEPER_TEST_DATABASE names), without limits on tries: they are tested elsewhere, and would end this soon."""
+    """A server of its own, on what THERMOKEEPER_TEST_DATABASE names if it does.
+
+    It has no limits on tries: they are tested elsewhere, and would end this soon.
+    """
     settings = Settings(folder, "0" * 32, serial_rate=FAST, client_rate=FAST, points_rate=replace(FAST, burst=1e9))
     with (
         LocalServer(folder, settings=settings, database_url=DATABASE_URL) as server,
