@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -15,9 +17,12 @@ from thermokeeper.client.calls import VendorClient
 from thermokeeper.client.connection import Refused
 from thermokeeper.contract.times import now
 from thermokeeper.errors import ToolError
+from thermokeeper.server.app import create_app
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules import accounts
 from thermokeeper.server.rules.roles import NEEDED, Role
+from thermokeeper.server.settings import Settings
+from thermokeeper.server.storage.database import Database
 
 HEADER = "X-VendorToken"
 
@@ -197,6 +202,23 @@ def test_another_file_drops_the_former_token_and_lets_in_who_has_lost_all(tmp_pa
     (tmp_path / "vendor-token").write_text(jane)
     with pytest.raises(ToolError, match="is one of an account"):
         LocalServer(tmp_path).start()
+
+
+def test_processes_that_start_at_once_agree_on_the_first_account(tmp_path):
+    token = "0123456789abcdef"
+    start = threading.Barrier(4)
+
+    def begin(_number: int) -> None:
+        start.wait(20)
+        app = create_app(Settings(tmp_path, token))
+        app.state.context.database.close()
+
+    Database(None, tmp_path).close()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(begin, range(4)))
+    with LocalServer(tmp_path, token=token) as server, VendorClient(server.url, token) as client:
+        assert [account.name for account in client.accounts()] == ["vendor"]
+        assert len(list(client.account_tokens("vendor"))) == 1
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

@@ -80,14 +80,14 @@ def vendor_call(function: Function, json: bool = True) -> Function:
         "--vendor-token",
         envvar="THERMOKEEPER_VENDOR_TOKEN",
         show_envvar=True,
-        help="The server's vendor token (a file or the environment is safer: arguments are seen by other users).",
+        help="Token of a vendor's account (a file or the environment is safer: arguments are seen by other users).",
     )
     @click.option(
         "--vendor-token-file",
         type=FILE,
         envvar="THERMOKEEPER_VENDOR_TOKEN_FILE",
         show_envvar=True,
-        help="File with the vendor token; by default that of a server run here with its default folder.",
+        help="File with such a token; by default the first account's, of a server run here with its default folder.",
     )
     @of_json
     @functools.wraps(function)
