@@ -19,6 +19,7 @@ import pytest
 
 from thermokeeper.server import calling, logs
 from thermokeeper.server.local import LocalServer
+from thermokeeper.server.vendor import fleet
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) \[([A-Za-z0-9._-]{1,64})\] \S.*")
 
@@ -223,3 +224,30 @@ def test_calls_that_run_at_once_keep_their_ids_apart(tmp_path, caplog):
     finally:
         logger.removeHandler(handler)
     assert len(seen) == 50 and all(f"GET /at/{name} 404" in message for name, message in seen)
+
+
+def test_a_fault_of_the_program_is_told_with_its_call_and_traceback(tmp_path, make_shop, monkeypatch, refused):
+    lines: list[str] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.extend(logs._Text().format(record).splitlines())
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    logger, handler = logging.getLogger("uvicorn.error"), Keeping(logging.ERROR)
+    logger.addHandler(handler)
+    try:
+        with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url) as http:
+            shop = make_shop(server, http)
+            monkeypatch.setattr(fleet, "_thing_json", fails)
+            headers = {"X-VendorToken": server.vendor_token, "X-Request-Id": "fault-1"}
+            answer = http.get(f"/v1/vendor/things/{shop.device().thing}.json", headers=headers)
+            refused(answer, 500, "internal")
+            assert answer.headers["x-request-id"] == "fault-1"
+            shop.vendor.close()
+    finally:
+        logger.removeHandler(handler)
+    assert LINE.fullmatch(lines[0]) and "ERROR [fault-1] Exception in ASGI application" in lines[0]
+    assert "    RuntimeError: nobody foresaw this" in lines and all(line.startswith("    ") for line in lines[1:])
