@@ -22,6 +22,7 @@ from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules import accounts
 from thermokeeper.server.rules.roles import NEEDED, Role
 from thermokeeper.server.settings import Settings
+from thermokeeper.server.storage.copies import back_up
 from thermokeeper.server.storage.database import Database
 
 HEADER = "X-VendorToken"
@@ -219,6 +220,33 @@ def test_processes_that_start_at_once_agree_on_the_first_account(tmp_path):
     with LocalServer(tmp_path, token=token) as server, VendorClient(server.url, token) as client:
         assert [account.name for account in client.accounts()] == ["vendor"]
         assert len(list(client.account_tokens("vendor"))) == 1
+
+
+def test_servers_on_one_database_each_have_the_token_of_their_file(tmp_path):
+    url = f"sqlite:///{tmp_path}/shared.db"
+
+    def status(server: LocalServer, token: str) -> int:
+        return httpx.get(f"{server.url}/v1/vendor/templates.json", headers={HEADER: token}).status_code
+
+    with LocalServer(tmp_path / "a", database_url=url) as a, LocalServer(tmp_path / "b", database_url=url) as b:
+        first, second = a.vendor_token, b.vendor_token
+        assert [status(server, token) for server in (a, b) for token in (first, second)] == [200] * 4
+    (tmp_path / "a" / "vendor-token").unlink()
+    with LocalServer(tmp_path / "a", database_url=url) as a:
+        assert [status(a, token) for token in (first, second, a.vendor_token)] == [401, 200, 200]
+        third = a.vendor_token
+    (tmp_path / "b" / "vendor-token").write_text(third)  # from now on they share one
+    with LocalServer(tmp_path / "b", database_url=url) as b:
+        assert [status(b, token) for token in (second, third)] == [401, 200]
+
+
+def test_a_copy_of_a_server_still_drops_the_token_of_a_file_that_is_gone(tmp_path):
+    with LocalServer(tmp_path / "data") as server:
+        former = server.vendor_token
+    back_up(tmp_path / "data", tmp_path / "copy")
+    (tmp_path / "copy" / "vendor-token").unlink()
+    with LocalServer(tmp_path / "copy") as server:
+        assert httpx.get(f"{server.url}/v1/vendor/templates.json", headers={HEADER: former}).status_code == 401
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------

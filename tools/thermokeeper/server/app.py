@@ -35,7 +35,7 @@ from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules import accounts, roles
 from thermokeeper.server.rules.ratelimit import RateLimiter
-from thermokeeper.server.settings import Limits, Settings
+from thermokeeper.server.settings import Limits, Settings, server_id
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.firmware import FirmwareStore
 from thermokeeper.server.storage.retention import Retention
@@ -94,11 +94,12 @@ def create_app(settings: Settings) -> FastAPI:
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         firmware = FirmwareStore(settings.data_dir / "firmware", settings.limits.firmware_bytes)
+        token_id = server_id(settings.data_dir)
     except OSError as error:
         raise ToolError(f"the data folder {settings.data_dir} can't be used: {error.strerror}") from None
     database = Database(settings.database_url, settings.data_dir)
     try:
-        _keep_first_account(database, settings.vendor_token)
+        _keep_first_account(database, settings.vendor_token, token_id)
     except ToolError:
         database.close()
         raise
@@ -145,16 +146,18 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _keep_first_account(database: Database, token: str) -> None:
+def _keep_first_account(database: Database, token: str, token_id: str) -> None:
     with database.reading() as session:
-        if accounts.first_is_kept(session, token):
+        if accounts.keep_first(session, token, token_id, change=False):
             return
-    try:
-        with database.writing() as session:
-            accounts.keep_first(session, token)
-    except IntegrityError:  # another process of this server, or another server on this database, was faster
-        with database.writing() as session:
-            accounts.keep_first(session, token)
+    for again in (True, False):
+        try:
+            with database.writing() as session:
+                accounts.keep_first(session, token, token_id)
+            return
+        except IntegrityError:  # another process of this server, or another server on this database, was faster
+            if not again:
+                raise
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from thermokeeper.server.rules.roles import Role, role_of
 from thermokeeper.server.secrets import hashed, matches
 from thermokeeper.server.storage.account_models import VendorAccount, VendorToken
 
-FIRST = "f" * 32  # id of the account, and of its token from the file
+FIRST = "f" * 32  # id of the account
 _FIRST_NAME = "vendor"
 _FILE = "vendor-token file"
 
@@ -55,24 +55,27 @@ def member_by(session: Session, secret: str) -> Member | None:
     return Member(account.id, account.name, role_of(account.role), token.id, token.name)
 
 
-def first_is_kept(session: Session, secret: str) -> bool:
-    """Whether the first account is there with this token; it may have been revoked."""
-    token = session.get(VendorToken, FIRST)
-    return token is not None and matches(secret, token.token_hash)
+def keep_first(session: Session, secret: str, token_id: str, change: bool = True) -> bool:
+    """Make the first account, with the token that is in this server's file now; the one before opens nothing any more.
 
-
-def keep_first(session: Session, secret: str) -> None:
-    """Make the first account, or let it have the token that is in the file now. ToolError if that is another's."""
-    if first_is_kept(session, secret):
-        return
-    if session.scalar(select(VendorToken.id).where(VendorToken.token_hash == hashed(secret))) is not None:
+    token_id: of the row for this server's file; servers with files of their own have one each. Whether all was so
+    already; without `change` that is all that is asked. ToolError if the token is another account's.
+    """
+    own = session.get(VendorToken, token_id)
+    same = session.scalar(select(VendorToken).where(VendorToken.token_hash == hashed(secret)))
+    if same is not None and same.account_id != FIRST:
         raise ToolError("the token in the vendor-token file is one of an account: remove the file to have another made")
+    former = own if own is not None and own is not same and own.revoked_at is None else None
+    if (same is not None and former is None) or not change:
+        return same is not None and former is None
     if session.get(VendorAccount, FIRST) is None:
         session.add(VendorAccount(id=FIRST, name=_FIRST_NAME, role=Role.ADMIN.word))
         session.flush()
-    token = session.get(VendorToken, FIRST)
-    if token is None:
-        session.add(VendorToken(id=FIRST, account_id=FIRST, name=_FILE, token_hash=hashed(secret)))
-        return
-    token.token_hash, token.created_at = hashed(secret), now()
-    token.revoked_at = token.last_seen_at = None
+    if same is not None and former is not None:  # another server with the same file was here first
+        former.revoked_at = now()
+    elif own is not None:
+        own.token_hash, own.created_at = hashed(secret), now()
+        own.revoked_at = own.last_seen_at = None
+    else:
+        session.add(VendorToken(id=token_id, account_id=FIRST, name=_FILE, token_hash=hashed(secret)))
+    return False
