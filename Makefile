@@ -21,7 +21,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup picture test test-all test-rest lint format demo bench bench-server memory wear power exchanges flash deploy console test-device clean distclean
+.PHONY: help setup picture test test-all test-rest lint format demo bench bench-server memory wear power exchanges fuzz flash deploy console test-device clean distclean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -81,6 +81,9 @@ power: $(READY) ## cut the power at every flash operation of a board's life, and
 
 exchanges: $(READY) ## harm each exchange of a board's life with its server, in every way, and count what came of it
 	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m exchanges
+
+fuzz: $(READY) ## make calls to the server at random, by its own document, and judge the answers; a few minutes
+	@PYTHONPATH=$(TEST_MODULES) $(BIN)/python -m fuzz $(ARGS)
 
 # A board of your own: FIRMWARE is MicroPython's file for it (ESP32_GENERIC-OTA, v1.25 or later), SERVER where it
 # activates. Without RELEASE one is made of lib/ and signed with bench-key.pem, which is made if it isn't there.

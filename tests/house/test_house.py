@@ -341,10 +341,10 @@ def test_pure_modules_load_without_the_simulator(module):
 # What each part of the host's tools may import of the others, beside itself, `errors` and the pure modules of lib.
 _ROOMS = {
     "contract": set(),
-    "client": {"contract", "groups"},
+    "client": {"contract", "files", "groups"},
     "server.storage": {"contract", "server.secrets", "server.refusals"},
     "server.rules": {
-        *{"contract", "server.storage", "server.secrets", "server.refusals"},
+        *{"contract", "server.storage", "server.secrets", "server.refusals", "server.calling"},
         *{"formats.partitions", "release.examining", "release.keys", "release.trust"},
     },
     "server.http": {
@@ -355,6 +355,7 @@ _ROOMS = {
         "server.refusals",
         "server.settings",
         "release.examining",
+        *("server.calling", "server.logs", "server.metrics"),
     },
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from thermokeeper.errors import ToolError
@@ -31,12 +32,19 @@ def read_bytes(path: Path, what: str) -> bytes:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: a cut never leaves half of one under its name."""
+    write_blocks(path, (data,))
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> int:
+    """The same of pieces as they come; how many bytes there were."""
+    size = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                for block in blocks:
+                    size += file.write(block)
             mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
             os.chmod(temporary, mode)
             os.replace(temporary, path)
@@ -45,6 +53,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise ToolError(f"{path} can't be written: {error.strerror}") from None
+    return size
 
 
 def _umask() -> int:

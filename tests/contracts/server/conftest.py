@@ -10,12 +10,16 @@ from uuid import uuid4
 import httpx
 import msgpack
 import pytest
+from click.testing import CliRunner
+from sqlalchemy import create_engine
 
+from thermokeeper import cli
 from thermokeeper.client.calls import OwnerClient, VendorClient
 from thermokeeper.contract import schemas
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.settings import Limits, Settings
+from thermokeeper.server.storage.database import DATABASE_FILE
 
 # a database URL runs these tests on it in place of SQLite (empty, or left by a run before)
 DATABASE_URL = os.environ.get("THERMOKEEPER_TEST_DATABASE")
@@ -182,6 +186,31 @@ def shop(server: LocalServer, http: httpx.Client) -> Iterator[Shop]:
 def make_shop():
     """For tests with a server of their own."""
     return Shop
+
+
+@pytest.fixture
+def run(shop: Shop, tmp_path: Path):
+    """run("serial", "list", "x") -> its output; a ToolError comes through as itself."""
+    token = tmp_path / "token"
+    token.write_text(shop.server.vendor_token)
+    environment = {"THERMOKEEPER_SERVER": shop.server.url, "THERMOKEEPER_VENDOR_TOKEN_FILE": str(token)}
+
+    def run(*words: str, **options) -> str:
+        result = CliRunner().invoke(cli.cli, words, env=environment, **options)
+        if result.exception is not None:
+            raise result.exception
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def engine(shop):
+    if DATABASE_URL:
+        pytest.skip("it asks SQLite for its plans")
+    engine = create_engine(f"sqlite:///{shop.server.settings.data_dir / DATABASE_FILE}")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

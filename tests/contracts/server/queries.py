@@ -19,6 +19,8 @@ GROWING = (
     "dms_token_uses",
     "audit",
     "update_failures",
+    "reading_hours",
+    "vendor_tokens",
 )
 # Where a step "scans" it: the rows of a list in its index's order, until the page is full.
 IN_ORDER = ("USING INDEX", "USING COVERING INDEX")
@@ -36,6 +38,16 @@ class Queries:
         self.count += 1
         if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE")):
             self.seen.setdefault(statement, parameters)
+
+    def plans(self, engine: Engine, part: str) -> list[str]:
+        """The steps of those statements that have this part."""
+        with engine.connect() as connection:
+            return [
+                row[3]
+                for statement, parameters in self.seen.items()
+                if part in statement
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
 
     def walks(self, engine: Engine) -> list[str]:
         """Steps that look at each row of a table that grows, or at all that belong to one product, owner or version."""

@@ -1,6 +1,8 @@
 """The commands of the server's side, as a person types them."""
 
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -20,22 +22,6 @@ from thermokeeper.server import commands as server_commands
 
 GROUPS = [*server_commands.GROUPS, *client_commands.GROUPS]
 _BY_NAME = {group.name: group for group in GROUPS}
-
-
-@pytest.fixture
-def run(shop, tmp_path):
-    """run("serial list x") -> its output; a ToolError comes through as itself."""
-    token = tmp_path / "token"
-    token.write_text(shop.server.vendor_token)
-    environment = {"THERMOKEEPER_SERVER": shop.server.url, "THERMOKEEPER_VENDOR_TOKEN_FILE": str(token)}
-
-    def run(*words: str, **options) -> str:
-        result = CliRunner().invoke(_BY_NAME[words[0]], words[1:], env=environment, **options)
-        if result.exception is not None:
-            raise result.exception
-        return result.output
-
-    return run
 
 
 def test_a_file_of_any_length_is_added_in_pieces_that_the_server_takes(run, shop, tmp_path, monkeypatch):
@@ -206,7 +192,7 @@ def _running(folder: Path, *options: str):
             process.kill()
 
 
-def test_server_run_prints_its_address_and_the_token_once_and_stops_on_ctrl_c(tmp_path):
+def test_server_run_prints_its_address_and_no_token_into_a_log_and_stops_on_ctrl_c(tmp_path):
     with _running(tmp_path / "data") as (process, url, output):
         token = (tmp_path / "data" / "vendor-token").read_text().strip()
         headers = {"X-VendorToken": token}
@@ -214,9 +200,24 @@ def test_server_run_prints_its_address_and_the_token_once_and_stops_on_ctrl_c(tm
         process.send_signal(signal.SIGINT)
         printed, log = output()
         assert process.wait(20) == 0, log
-        assert f"shown this once: {token}" in printed and printed.endswith("stopped\n")
-        assert "Traceback" not in log and token not in log
+        assert "vendor token kept in" in printed and printed.endswith("stopped\n")
+        assert "Traceback" not in log and token not in log + printed
     with _running(tmp_path / "data", "--quiet") as (process, _, output):
         process.send_signal(signal.SIGTERM)
         printed, log = output()
         assert token not in printed and "Traceback" not in log
+
+
+def test_a_terminal_is_told_the_token_once(tmp_path):
+    for time in range(2):
+        mine, its = pty.openpty()
+        command = [sys.executable, "-m", "thermokeeper", "server", "run", "--data", tmp_path / "data", "--port", "0"]
+        with subprocess.Popen(command, stdout=its, stderr=subprocess.DEVNULL) as process:
+            os.close(its)
+            said = b""
+            while b"Ctrl-C stops" not in said:
+                said += os.read(mine, 4096)
+            process.kill()
+        os.close(mine)
+        token = (tmp_path / "data" / "vendor-token").read_bytes().strip()
+        assert (b"shown this once: " + token in said) == (time == 0)

@@ -186,6 +186,8 @@ def test_a_database_of_each_former_schema_is_migrated_in_place_and_keeps_everyth
             thing = shop.vendor.thing("OLD1")
             assert (thing.id, thing.name, thing.activation_count) == (THING, "Thermometer 1", 1)
             assert [point.value for point in shop.vendor.datapoints(THING)] == [21.5]
+            ((hour,),) = [[(row.count, row.mean, f"{row.start:%H:%M:%S}") for row in shop.vendor.hours(THING)]]
+            assert hour == (1, 21.5, "20:00:00")
             called = http.get(f"/v1/things/{THING}/version.json", headers={"X-ApiKey": KEY})
             assert called.json()["id"] == VERSION
             assert shop.active_board().uuid and not shop.vendor.products()[-1].proof_required

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner
 
-from contracts.server.test_fleet import engine, watched  # noqa: F401  # a fixture, too
+from contracts.server.queries import watched
 from thermokeeper.client.commands import GROUPS
 from thermokeeper.server.rules import failures
 from thermokeeper.server.settings import Limits
@@ -156,7 +156,7 @@ def test_failures_outlive_their_version_and_a_device_that_tells_of_none(shop):
     assert _found(shop, device.number) == [(version.id, "1", "watchdog", 1)]
 
 
-def test_failures_cost_no_query_for_each_row_and_walk_no_fleet(shop, engine):  # noqa: F811
+def test_failures_cost_no_query_for_each_row_and_walk_no_fleet(shop, engine):
     version = shop.version("1")
     with watched() as queries:
         for _ in range(25):

@@ -58,8 +58,12 @@ def test_claiming_again_is_200_and_what_another_has_claimed_is_409(shop, owner, 
     assert [_claim(shop, owner, body).status_code for _ in range(2)] == [201, 200]
     refused(_claim(shop, other, {**body, "name": "Mine"}), 409, "claimed")
     assert shop.vendor.thing(number).name == "Thermometer 1"
-    (line,) = shop.vendor.audit(number)
-    assert line.what == "serial.claimed" and line.who == f"owner {shop.vendor.thing(number).owner}"
+    line, added = shop.vendor.audit(number)
+    assert (
+        added.what == "serial.added"
+        and line.what == "serial.claimed"
+        and line.who == f"owner {shop.vendor.thing(number).owner}"
+    )
 
 
 def test_of_two_claims_at_once_one_wins(shop, owner, other):

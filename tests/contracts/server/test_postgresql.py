@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,13 +20,15 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, func, select, text, update
 
+from thermokeeper.contract.times import now
 from thermokeeper.errors import ToolError
 from thermokeeper.server.local import LocalServer, listen
-from thermokeeper.server.storage import migrations
+from thermokeeper.server.storage import migrations, retention
 from thermokeeper.server.storage.database import Database
-from thermokeeper.server.storage.models import Base
+from thermokeeper.server.storage.models import Base, Datapoint
+from thermokeeper.server.storage.retention import Retention
 
 # Debian keeps each version's programs in a folder of its own
 _PATH = os.pathsep.join(
@@ -128,6 +131,15 @@ def test_devices_that_provision_themselves_on_postgresql(database_url, tmp_path,
         shop.vendor.close()
 
 
+# in one hour, across a zone; and one of a clock that wasn't set
+_POINTS = [
+    (21, "2026-11-21 19:00:00+00"),
+    (23, "2026-11-21 20:59:59.999+01"),
+    ("1.7e308", "2026-11-21 19:30:00+00"),
+    (5, "1970-01-01 00:00:00+00"),
+]
+
+
 def test_migrated_on_postgresql_is_what_a_new_database_has(database_url, tmp_path):
     """From schema 1, as it was before Alembic, with a row in it."""
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT")
@@ -144,11 +156,25 @@ def test_migrated_on_postgresql_is_what_a_new_database_has(database_url, tmp_pat
         connection.execute(text("DROP TABLE alembic_version"))
         connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
         connection.execute(text("INSERT INTO schema_version VALUES (1)"))
-        connection.execute(text("INSERT INTO owners VALUES ('o', 'somebody', 'h', now())"))
+        for line in (
+            "INSERT INTO owners VALUES ('o', 'somebody', 'h', now())",
+            "INSERT INTO templates VALUES ('t', 'T', '', now())",
+            "INSERT INTO products VALUES ('p', 'p', 'P', 't', 0, now())",
+            "INSERT INTO serials VALUES ('s', 'S', 'p', NULL, NULL, false, now())",
+            "INSERT INTO things VALUES ('i', 's', NULL, 'T 1', NULL, NULL, NULL, now(), NULL, NULL, 1)",
+            *(
+                f"INSERT INTO datapoints VALUES ({number}, 'i', 't', {value}, '{at}', NULL, '2026-11-21 20:00:00+00')"
+                for number, (value, at) in enumerate(_POINTS)
+            ),
+        ):
+            connection.execute(text(line))
     Database(url, tmp_path).close()
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.scalar(text("SELECT name FROM owners")) == "somebody"
+        hours = connection.execute(text("SELECT count, sum, least, most, start FROM reading_hours")).fetchall()
+        assert [tuple(row[:4]) for row in hours] == [(3, 44, 21, 1.7e308)]
+        assert hours[0][4].astimezone(UTC) == datetime(2026, 11, 21, 19, tzinfo=UTC)
     engine.dispose()
 
 
@@ -156,3 +182,22 @@ def test_a_postgresql_database_that_is_not_there_is_one_clear_line(database_url,
     with pytest.raises(ToolError, match="can't be opened") as refused:
         Database(database_url.rpartition("/")[0] + "/none", tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_one_process_at_a_time_removes_old_datapoints(database_url, tmp_path, make_shop):
+    with LocalServer(tmp_path, database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        device = shop.device()
+        device.post_points([{"value": value} for value in range(20)])
+        assert [row.count for row in shop.vendor.hours(device.thing)] == [20]
+        database = server.context.database
+        with database.writing() as session:
+            session.execute(update(Datapoint).values(arrived_at=now() - timedelta(days=6)))
+        removing = Retention(database, 5, rows=10)
+        with database.writing() as session:  # as another process that does it
+            assert session.scalar(select(func.pg_try_advisory_xact_lock(retention._LOCK)))
+            assert removing.sweep() == 0
+        assert removing.sweep() >= 20
+        assert list(shop.vendor.datapoints(device.thing)) == []
+        assert [row.count for row in shop.vendor.hours(device.thing)] == [20]
+        shop.vendor.close()

@@ -39,6 +39,8 @@ CALLS = [
     ("GET", "/things.json"),
     ("GET", f"/things/{NOBODY}.json"),
     ("GET", f"/things/{NOBODY}/datapoints.json"),
+    ("GET", f"/things/{NOBODY}/datapoints.csv"),
+    ("GET", f"/things/{NOBODY}/hours.json"),
     ("POST", "/owners.json"),
     ("GET", "/owners.json"),
     ("POST", "/dms/tokens.json"),
@@ -49,6 +51,13 @@ CALLS = [
     ("GET", f"/owners/{NOBODY}/products.json"),
     ("PUT", f"/owners/{NOBODY}/products/nothing.json"),
     ("DELETE", f"/owners/{NOBODY}/products/nothing.json"),
+    ("GET", "/account.json"),
+    ("POST", "/accounts.json"),
+    ("GET", "/accounts.json"),
+    ("PATCH", f"/accounts/{NOBODY}.json"),
+    ("POST", f"/accounts/{NOBODY}/tokens.json"),
+    ("GET", f"/accounts/{NOBODY}/tokens.json"),
+    ("POST", f"/account-tokens/{NOBODY}/revoke.json"),
     ("GET", "/audit.json"),
 ]
 
@@ -65,7 +74,9 @@ def test_the_list_of_calls_is_whole(http):
         (
             method.upper(),
             path.removeprefix("/v1/vendor").format(
-                **dict.fromkeys(("template_id", "version_id", "thing_id", "token_id", "owner_id"), NOBODY),
+                **dict.fromkeys(
+                    ("template_id", "version_id", "thing_id", "token_id", "owner_id", "account_id"), NOBODY
+                ),
                 **dict.fromkeys(("code", "number", "uuid"), "nothing"),
                 key_id="0123456789abcdef",
             ),
@@ -82,6 +93,7 @@ BODIES = {
     "/products.json": {"code": "p", "name": "P", "defaultTemplate": NOBODY},
     f"/templates/{NOBODY}/versions.json": {"name": "1"},
     "/products/nothing/keys.json": {"key": "a public key"},
+    f"/accounts/{NOBODY}/tokens.json": {"name": "laptop"},
     "/products/nothing/serials.json": {"serialNumber": "S"},
     "/products/nothing/serials/batch.json": {"serials": [{"serialNumber": "S"}]},
 }

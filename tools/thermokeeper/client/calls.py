@@ -6,19 +6,19 @@ What goes wrong is a ToolError, a refusal of the server a `connection.Refused`.
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from thermokeeper.client.connection import Connection, request, segment
+from thermokeeper.client.account_calls import AccountCalls
+from thermokeeper.client.connection import pick, request, segment
+from thermokeeper.client.reading_calls import ReadingCalls
 from thermokeeper.contract import dms_schemas, schemas
 from thermokeeper.contract.fields import is_id
 from thermokeeper.errors import ToolError
 
 _UPLOAD_BLOCK_BYTES = 64 * 1024
 
-Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner)
 
-
-class VendorClient(Connection):
+class VendorClient(AccountCalls, ReadingCalls):
     """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
     ca: file with the certificates to trust for https, in place of the system's.
@@ -37,7 +37,7 @@ class VendorClient(Connection):
         return self._call(list[schemas.Template], "GET", "/v1/vendor/templates.json")
 
     def template(self, name_or_id: str) -> schemas.Template:
-        return _pick("template", name_or_id, self.templates())
+        return pick("template", name_or_id, self.templates())
 
     def withdraw(self, template: str) -> None:
         """No version of the template is published any more."""
@@ -79,7 +79,7 @@ class VendorClient(Connection):
         template, slash, name = name_or_id.rpartition("/")
         if not slash:
             raise ToolError(f"{name_or_id!r} names no version: give its id, or TEMPLATE/NAME")
-        return _pick("version", name, self.versions(template))
+        return pick("version", name, self.versions(template))
 
     def change_version(self, version: str, **changes: Any) -> schemas.Version:
         """`changes`: description, update_performed_by_thing, update_to_version (an id or None), update_automatic,
@@ -235,12 +235,8 @@ class VendorClient(Connection):
     def thing(self, id_or_serial: str) -> schemas.Thing:
         return self._call(schemas.Thing, "GET", f"/v1/vendor/things/{self._thing_id(id_or_serial)}.json")
 
-    def datapoints(
-        self, id_or_serial: str, event: str | None = None, limit: int | None = None
-    ) -> Iterator[schemas.Datapoint]:
-        """Last arrived first."""
-        path = f"/v1/vendor/things/{self._thing_id(id_or_serial)}/datapoints.json"
-        return self._pages(schemas.Datapoint, path, limit, event=event)
+    def _thing_path(self, which: str) -> str:
+        return f"/v1/vendor/things/{self._thing_id(which)}"
 
     def _thing_id(self, id_or_serial: str) -> str:
         if is_id(id_or_serial):
@@ -292,14 +288,10 @@ class VendorClient(Connection):
         return self._call(list[dms_schemas.ProductAccess], "DELETE", path)
 
     def _owner_id(self, name_or_id: str) -> str:
-        return name_or_id if is_id(name_or_id) else _pick("owner", name_or_id, self.owners()).id
-
-    def audit(self, subject: str | None = None, limit: int | None = None) -> Iterator[dms_schemas.AuditLine]:
-        """Last first."""
-        return self._pages(dms_schemas.AuditLine, "/v1/vendor/audit.json", limit, subject=subject)
+        return name_or_id if is_id(name_or_id) else pick("owner", name_or_id, self.owners()).id
 
 
-class OwnerClient(Connection):
+class OwnerClient(ReadingCalls):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 
@@ -313,12 +305,8 @@ class OwnerClient(Connection):
     def thing(self, thing_id: str) -> schemas.OwnedThing:
         return self._call(schemas.OwnedThing, "GET", f"/v1/owner/things/{segment(thing_id)}.json")
 
-    def datapoints(
-        self, thing_id: str, event: str | None = None, limit: int | None = None
-    ) -> Iterator[schemas.Datapoint]:
-        """Last arrived first."""
-        path = f"/v1/owner/things/{segment(thing_id)}/datapoints.json"
-        return self._pages(schemas.Datapoint, path, limit, event=event)
+    def _thing_path(self, which: str) -> str:
+        return f"/v1/owner/things/{segment(which)}"
 
     def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
         body = request(dms_schemas.DmsClaimRequest, uuid=uuid)
@@ -335,14 +323,6 @@ def _with_key(other: schemas.SerialRequest, number: str, key: str | None) -> sch
     """The same request for another serial number, with its key."""
     changes = {"serial_number": number} | ({"proof_key": key} if key else {})
     return request(schemas.SerialRequest, **{**other.model_dump(exclude_unset=True), **changes})
-
-
-def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
-    for item in found:
-        if name_or_id in (item.id, item.name):
-            return item
-    names = ", ".join(item.name for item in found[:10]) or "none"
-    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
 
 
 def _public(key: Path | str) -> str:

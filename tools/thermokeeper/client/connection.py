@@ -6,10 +6,11 @@ Whatever goes wrong is a ToolError with one line; a refusal of the server is a `
 import ipaddress
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -22,6 +23,13 @@ from thermokeeper.errors import ToolError
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _PAGE = 1000
 
+
+class _Named(Protocol):
+    id: str
+    name: str
+
+
+Named = TypeVar("Named", bound=_Named)
 Answer = TypeVar("Answer")
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -70,8 +78,33 @@ class Connection:
         """The answer as `kind`; None for 204. A pydantic model as body goes as JSON, without what wasn't set."""
         if isinstance(body, BaseModel):
             options["json"] = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        try:
+        with self._faults():
             response = self._http.request(method, path, **options)
+        if response.is_success:
+            try:
+                return TypeAdapter(kind).validate_json(response.content or b"null")
+            except ValidationError:
+                raise ToolError(f"what answers at {self.url} is not a Thermokeeper server of this version") from None
+        raise self._refusal(response)
+
+    def _stream(self, path: str, **query: str | None) -> Iterator[bytes]:
+        """An answer's body in pieces, as they come."""
+        params = {name: value for name, value in query.items() if value is not None}
+        with self._faults(), self._http.stream("GET", path, params=params) as response:
+            if response.is_success:
+                try:
+                    yield from response.iter_bytes()
+                except httpx.RemoteProtocolError:
+                    raise ToolError(f"the server at {self.url} broke off: what came isn't whole; try again") from None
+                return
+            response.read()
+            raise self._refusal(response)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """What goes wrong on the way, as a ToolError."""
+        try:
+            yield
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):
             raise ToolError(f"{self.url} is no server's address; it looks like http://127.0.0.1:8210") from None
         except httpx.TimeoutException:
@@ -87,16 +120,13 @@ class Connection:
                 ) from None
             hint = "start one with `thermokeeper server run`, or name it with --server"
             raise ToolError(f"no server at {self.url} ({reason}); {hint}") from None
-        if response.is_success:
-            try:
-                return TypeAdapter(kind).validate_json(response.content or b"null")
-            except ValidationError:
-                raise ToolError(f"what answers at {self.url} is not a Thermokeeper server of this version") from None
+
+    def _refusal(self, response: httpx.Response) -> ToolError:
         try:
             refusal = schemas.ErrorBody.model_validate_json(response.content).error
         except ValidationError:
-            raise ToolError(f"{self.url}: {_of_something_else(response)}") from None
-        raise Refused(response.status_code, refusal.code, refusal.message)
+            return ToolError(f"{self.url}: {_of_something_else(response)}")
+        return Refused(response.status_code, refusal.code, refusal.message)
 
     def _pages(self, kind: type[BaseModel], path: str, limit: int | None, **query: str | None) -> Iterator[Any]:
         """The items of all pages, up to `limit`."""
@@ -181,3 +211,13 @@ def segment(text: str) -> str:
     if not is_word(text):
         raise ToolError(f"{text!r} has characters that it can't have, or too many")
     return text
+
+
+def pick(what: str, name_or_id: str, found: Iterable[Named]) -> Named:
+    """The one with this id or name. ToolError tells which there are."""
+    found = list(found)
+    for item in found:
+        if name_or_id in (item.id, item.name):
+            return item
+    names = ", ".join(item.name for item in found[:10]) or "none"
+    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")

@@ -133,14 +133,6 @@ class ProductAccess(Message):
     granted: Time
 
 
-class AuditLine(Message):
-    at: Time
-    who: str = Field(examples=["vendor"])
-    what: str = Field(examples=["token.created"])
-    subject: str
-    detail: str
-
-
 # -- owners ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 DEFAULT_PORT = 8210
 TLS_FOLDER = "tls"
 CA_FILE = "ca.pem"
+SERVER_ID_FILE = "server-id"
 
 
 def default_data() -> Path:

@@ -295,7 +295,7 @@ class LastReading(BaseModel):
     event: str
     value: float
     at: Time
-    count: int = Field(description="how many datapoints of this event there are")
+    count: int = Field(description="how many datapoints of this event there were")
 
 
 class Property(PropertyOut):
@@ -340,6 +340,17 @@ class Datapoint(BaseModel):
     value: float
     at: Time
     arrived: Time
+
+
+class ReadingHour(BaseModel):
+    """What the datapoints of one event in one hour come to."""
+
+    event: str
+    start: Time = Field(description="of the hour, in UTC")
+    count: int
+    mean: float
+    min: float
+    max: float
 
 
 class OwnerRequest(VendorRequest):

@@ -7,6 +7,7 @@ _FORM = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:Z|([+-])([0-9]{2}):?([0-9]{2}))"
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -36,3 +37,16 @@ def parse_time(text: str) -> datetime:
         return datetime(*parts, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"not a time: {error}") from None
+
+
+def milliseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(number: int) -> datetime | None:
+    """The inverse; None if there is no such moment."""
+    try:
+        return _EPOCH + timedelta(milliseconds=number)
+    except OverflowError:
+        return None

@@ -3,23 +3,29 @@
 import asyncio
 import contextlib
 import functools
+import os
 import socket
+import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from thermokeeper.contract.tokens import check_token
 from thermokeeper.errors import ToolError
 from thermokeeper.server.app import create_app
 from thermokeeper.server.http.connections import BACKLOG, Gate, room_for
+from thermokeeper.server.http.context import Context
 from thermokeeper.server.settings import WORKERS_FILE, Settings, vendor_token
 from thermokeeper.server.storage.database import Database, alone
 from thermokeeper.server.tls import TlsFiles, prepare
 
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
 _TICK_S = 0.1  # as uvicorn has it
 _START_LIMIT_S = 30
 _STOP_LIMIT_S = 5
@@ -51,15 +57,16 @@ def url_of(listening: socket.socket, tls: bool = False) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def configuration(
-    settings: Settings, *, access_log: bool, log_level: str, proxy: str | None = None, tls: TlsFiles | None = None
-) -> uvicorn.Config:
-    """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken."""
+def configuration(settings: Settings, *, proxy: str | None = None, tls: TlsFiles | None = None) -> uvicorn.Config:
+    """uvicorn's; `proxy`: the address of a reverse proxy whose word on the client's address is taken.
+
+    What becomes of the lines of the log is for the process to say (`logs.configure`), not for its server.
+    """
     limits = settings.limits.connections
     gate = Gate(replace(limits, connections=room_for(limits.connections)))
     several = settings.workers > 1
     return uvicorn.Config(
-        functools.partial(create_app, settings) if several else create_app(settings),
+        _worker if several else create_app(settings),  # `serve` says with what
         factory=several,
         workers=settings.workers,
         http=gate,  # type: ignore[arg-type]  # called as a class would be
@@ -67,8 +74,8 @@ def configuration(
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         ws="none",
-        access_log=access_log,
-        log_level=log_level,
+        log_config=None,
+        access_log=False,  # each call has its line by `http.observed`
         proxy_headers=proxy is not None,
         forwarded_allow_ips=proxy or "",
         timeout_graceful_shutdown=_STOP_LIMIT_S,
@@ -77,17 +84,34 @@ def configuration(
     )
 
 
-def serve(config: uvicorn.Config, settings: Settings, listening: socket.socket) -> None:
+def serve(config: uvicorn.Config, settings: Settings, listening: socket.socket, log: Callable[[], None]) -> None:
     """In the foreground, until a signal ends it; in so many processes as the settings say.
 
-    uvicorn starts a process anew that has died.
+    uvicorn starts a process anew that has died. log: sets up the log of a process.
     """
     if settings.workers == 1:
         uvicorn.Server(config).run([listening])
         return
     (settings.data_dir / WORKERS_FILE).unlink(missing_ok=True)
     Database(settings.database_url, settings.data_dir).close()  # whatever is wrong with it is said here, and once
+    config.app = functools.partial(_worker, settings, log)
     Multiprocess(config, [listening]).run()
+
+
+def _worker(settings: Settings, log: Callable[[], None]) -> FastAPI:
+    log()
+    return create_app(settings)
+
+
+@contextlib.contextmanager
+def workers_count_together() -> Iterator[None]:
+    """The metrics of the processes that are started meanwhile are kept in files that one of them can add up."""
+    with tempfile.TemporaryDirectory(prefix="thermokeeper-metrics-") as folder:
+        os.environ[SHARED_METRICS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SHARED_METRICS]
 
 
 class _AnnouncedServer(uvicorn.Server):
@@ -150,6 +174,7 @@ class LocalServer:
         self._tls = prepare(data_dir, host) if tls else None
         self.ca_path = self._tls.ca if self._tls else None
         self._server: _AnnouncedServer | None = None
+        self._context: Context | None = None
         self._thread: threading.Thread | None = None
         self._held = contextlib.ExitStack()
 
@@ -164,19 +189,24 @@ class LocalServer:
     def _start(self) -> None:
         listening = listen(self.host, self.port)
         try:
-            server = _AnnouncedServer(
-                configuration(self.settings, access_log=False, log_level="warning", tls=self._tls)
-            )
+            config = configuration(self.settings, tls=self._tls)
         except ToolError:
             listening.close()
             raise
         self.port = listening.getsockname()[1]
         self.url = url_of(listening, self._tls is not None)
-        self._server = server
+        server = self._server = _AnnouncedServer(config)
+        self._context = config.app.state.context  # type: ignore[union-attr]
         self._thread = threading.Thread(target=server.run, args=([listening],), name="server", daemon=True)
         self._thread.start()
         if not server.ready.wait(_START_LIMIT_S):
             raise ToolError("the local server did not start")
+
+    @property
+    def context(self) -> Context:
+        """What its calls work with; it must have been started."""
+        assert self._context is not None
+        return self._context
 
     def stop(self) -> None:
         """End it, and wait until it has ended."""

@@ -52,3 +52,8 @@ def disk_full() -> ApiError:
 
 def blocked() -> ApiError:
     return ApiError(403, "serial_blocked", "this serial number is blocked; ask the vendor")
+
+
+def role_needed(needed: str, account: str, role: str) -> ApiError:
+    message = f"this call needs the role {needed}, and the account {account} is a {role}"
+    return ApiError(403, "role_needed", message)

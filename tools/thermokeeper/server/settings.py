@@ -1,14 +1,18 @@
 """What a server is started with, and the token its vendor shows."""
 
+import contextlib
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from thermokeeper.contract.fields import is_id
+from thermokeeper.contract.places import SERVER_ID_FILE
 from thermokeeper.contract.tokens import TOKEN_FILE, read_token
 from thermokeeper.errors import ToolError
 from thermokeeper.server.http.connections import ConnectionLimits
 from thermokeeper.server.rules.ratelimit import Rate
-from thermokeeper.server.secrets import new_key
+from thermokeeper.server.secrets import new_id, new_key
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Settings:
     serial_rate: Rate = Rate(burst=10, every_s=60, success_cost=0.2)
     # many devices behind one address: 2400 activations at once, 120 guesses, then one in 5 s
     client_rate: Rate = Rate(burst=120, every_s=5, success_cost=0.05)
+    keep_points_days: int | None = None  # since they arrived; None: for ever. What their hours come to stays
     # of one thing's datapoints: a day of a reading every 8 s at once, then two a second
     points_rate: Rate = Rate(burst=10_000, every_s=0.5)
 
@@ -66,3 +71,21 @@ def vendor_token(data_dir: Path, file: Path | None = None) -> tuple[str, bool]:
     except OSError as error:
         raise ToolError(f"the vendor token can't be kept in {path}: {error.strerror}") from None
     return token, True
+
+
+def server_id(data_dir: Path) -> str:
+    """What tells this data folder from others on the same database, made on first use. OSError."""
+    path = data_dir / SERVER_ID_FILE
+    if not path.exists():
+        handle, temporary = tempfile.mkstemp(dir=data_dir, prefix=f".{SERVER_ID_FILE}.")
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as opened:
+                opened.write(new_id() + "\n")
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.link(temporary, path)
+        finally:
+            os.unlink(temporary)
+    found = path.read_text(encoding="ascii", errors="replace").strip()
+    if not is_id(found):
+        raise ToolError(f"{path} holds no id; remove it, and the server makes another")
+    return found

@@ -3,9 +3,11 @@
 Only click is imported at once; the client when a command runs, so that `--help` answers fast.
 """
 
+from thermokeeper.client.commands import readings as _readings  # noqa: F401  # adds to thing and owner
+from thermokeeper.client.commands.accounts import account, audit
 from thermokeeper.client.commands.dms import dms
 from thermokeeper.client.commands.fleet import owner, thing
 from thermokeeper.client.commands.products import product, serial
 from thermokeeper.client.commands.versions import template, version
 
-GROUPS = [template, version, product, serial, thing, owner, dms]
+GROUPS = [template, version, product, serial, thing, owner, dms, account, audit]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def dms() -> None:
-    """Devices that provision themselves: their tokens, their state, and the audit.
+    """Devices that provision themselves: their tokens and their state.
 
     \b
     Example, from a token to a device that is one of a product:
@@ -102,7 +102,7 @@ def token_revoke(client: "VendorClient", token_id: str, as_json: bool) -> None:
     print_item(found, as_json, {"token": found.id, "state": found.state, "acknowledged": found.acknowledged})
 
 
-# -- devices and the audit ---------------------------------------------------------------------------------------------
+# -- devices -----------------------------------------------------------------------------------------------------------
 
 
 @dms.group("device")
@@ -149,22 +149,6 @@ def device_show(client: "VendorClient", which: str, as_json: bool) -> None:
         "last seen": when(found.last_seen),
     }
     print_item(found, as_json, lines)
-
-
-@dms.command("audit")
-@click.option("--subject", help="Only of this token, device or owner.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
-@vendor_call
-def audit(client: "VendorClient", subject: str | None, limit: int, as_json: bool) -> None:
-    """Show who changed which token, device, claim, access or activation, last first."""
-    columns: dict[str, Any] = {
-        "AT": lambda row: when(row.at),
-        "WHO": lambda row: row.who,
-        "WHAT": lambda row: row.what,
-        "SUBJECT": lambda row: row.subject,
-        "DETAIL": lambda row: row.detail,
-    }
-    print_list(client.audit(subject, limit), as_json, columns)
 
 
 @dms.command("uuid")

@@ -1,6 +1,5 @@
-"""Commands of a vendor and an owner: things, readings, accounts."""
+"""Commands of a vendor and an owner: things, and the accounts of owners."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,26 +66,6 @@ def thing_show(client: "VendorClient", which: str, as_json: bool) -> None:
     print_item(found, as_json, lines)
 
 
-@thing.command("readings")
-@click.argument("which", metavar="THING")
-@click.option("--event", help="Only of this event, such as temperature.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
-@vendor_call
-def thing_readings(client: "VendorClient", which: str, event: str | None, limit: int, as_json: bool) -> None:
-    """List the readings of THING, last arrived first."""
-    _print_readings(client.datapoints(which, event, limit), as_json)
-
-
-def _print_readings(found: Iterable[Any], as_json: bool) -> None:
-    columns: dict[str, Any] = {
-        "AT": lambda row: when(row.at),
-        "EVENT": lambda row: row.event,
-        "VALUE": lambda row: f"{row.value:g}",
-        "ARRIVED": lambda row: when(row.arrived),
-    }
-    print_list(found, as_json, columns)
-
-
 @click.group(cls=Group)
 def owner() -> None:
     """Owners: accounts that the vendor makes, and what an owner does with one."""
@@ -149,13 +128,3 @@ def owner_things(client: "OwnerClient", as_json: bool) -> None:
         "ID": lambda row: row.id,
     }
     print_list(client.things(), as_json, columns)
-
-
-@owner.command("readings")
-@click.argument("thing_id", metavar="THING")
-@click.option("--event", help="Only of this event, such as temperature.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
-@owner_call
-def owner_readings(client: "OwnerClient", thing_id: str, event: str | None, limit: int, as_json: bool) -> None:
-    """As an owner, list the readings of the thing with the id THING, last arrived first."""
-    _print_readings(client.datapoints(thing_id, event, limit), as_json)

@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,24 @@ from thermokeeper.errors import ToolError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+
+class _Moment(click.ParamType[datetime]):
+    """A moment in UTC, from a day or a time of one."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("a time looks like 2026-11-21 or 2026-11-21T20:13:18Z", param, ctx)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 FILE = click.Path(dir_okay=False, path_type=Path)
+MOMENT = _Moment()
 Function = Callable[..., Any]
 
 
@@ -43,7 +61,9 @@ def _ca_option(function: Function) -> Function:
     )(function)
 
 
-def _json_option(function: Function) -> Function:
+def _json_option(function: Function, wanted: bool) -> Function:
+    if not wanted:
+        return function
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
 
 
@@ -53,8 +73,12 @@ def force_option(function: Function) -> Function:
     )
 
 
-def vendor_call(function: Function) -> Function:
-    """Give a command the options of the vendor's side; it is called with a VendorClient first."""
+def vendor_call(function: Function, json: bool = True) -> Function:
+    """Give a command the options of the vendor's side; it is called with a VendorClient first.
+
+    json: with the option of this name, as `as_json`.
+    """
+    of_json = functools.partial(_json_option, wanted=json)
 
     @_server_option
     @_ca_option
@@ -62,16 +86,16 @@ def vendor_call(function: Function) -> Function:
         "--vendor-token",
         envvar="THERMOKEEPER_VENDOR_TOKEN",
         show_envvar=True,
-        help="The server's vendor token (a file or the environment is safer: arguments are seen by other users).",
+        help="Token of a vendor's account (a file or the environment is safer: arguments are seen by other users).",
     )
     @click.option(
         "--vendor-token-file",
         type=FILE,
         envvar="THERMOKEEPER_VENDOR_TOKEN_FILE",
         show_envvar=True,
-        help="File with the vendor token; by default that of a server run here with its default folder.",
+        help="File with such a token; by default the first account's, of a server run here with its default folder.",
     )
-    @_json_option
+    @of_json
     @functools.wraps(function)
     def command(
         url: str, ca: Path | None, vendor_token: str | None, vendor_token_file: Path | None, **arguments: Any
@@ -84,7 +108,10 @@ def vendor_call(function: Function) -> Function:
     return command
 
 
-def owner_call(function: Function) -> Function:
+def owner_call(function: Function, json: bool = True) -> Function:
+    """The same of an owner's side, with an OwnerClient."""
+    of_json = functools.partial(_json_option, wanted=json)
+
     @_server_option
     @_ca_option
     @click.option(
@@ -94,7 +121,7 @@ def owner_call(function: Function) -> Function:
         required=True,
         help="Token that `owner create` printed.",
     )
-    @_json_option
+    @of_json
     @functools.wraps(function)
     def command(url: str, ca: Path | None, owner_token: str, **arguments: Any) -> None:
         from thermokeeper.client.calls import OwnerClient

@@ -7,9 +7,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from thermokeeper.contract.faults import in_words
+from thermokeeper.server import calling
 from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.messagepack import MEDIA_TYPE, BadMessage, TooLarge, unpack
 from thermokeeper.server.refusals import ApiError, blocked, conflict
@@ -30,10 +30,7 @@ def packed(kind: Any) -> Any:
         if content_type not in _TAKEN:
             message = f"send MessagePack, with Content-Type: {MEDIA_TYPE}"
             raise ApiError(415, "unsupported_media_type", message)
-        try:
-            data = await request.body()
-        except ClientDisconnect:  # nobody reads the answer; without one the log would have a traceback
-            raise ApiError(400, "bad_request", "body: cut off by the caller") from None
+        data = await request.body()
         try:
             return await run_in_threadpool(lambda: adapter.validate_python(unpack(data)))
         except TooLarge as error:
@@ -80,6 +77,7 @@ def caller(ctx: Ctx, shown: Annotated[HTTPAuthorizationCredentials | None, Secur
         with ctx.database.writing() as session:
             dms_provisioning.acknowledge(session, credential)
     ctx.sightings.note(thing_id, uuid)
+    calling.known(f"device {uuid}")
     return Caller(uuid, thing_id)
 
 

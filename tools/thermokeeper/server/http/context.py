@@ -12,11 +12,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from thermokeeper.server.refusals import ApiError, blocked, too_many_tries, unauthorized
+from thermokeeper.server import calling
+from thermokeeper.server.metrics import Metrics
+from thermokeeper.server.refusals import ApiError, blocked, role_needed, too_many_tries, unauthorized
 from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.accounts import Member, member_by
 from thermokeeper.server.rules.known import Known, KnownDevices
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import Limiter, caller_of
+from thermokeeper.server.rules.roles import needed_for
 from thermokeeper.server.secrets import hashed, matches
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage.database import Database
@@ -35,6 +39,7 @@ class Context:
     points: Limiter
     sightings: Sightings
     known: KnownDevices
+    metrics: Metrics
     nonces: Nonces
 
 
@@ -58,7 +63,10 @@ _device_header = APIKeyHeader(
     name="X-ApiKey", scheme_name="device", description="apiKey of the last activation", auto_error=False
 )
 _vendor_header = APIKeyHeader(
-    name="X-VendorToken", scheme_name="vendor", description="shown at the server's first start", auto_error=False
+    name="X-VendorToken",
+    scheme_name="vendor",
+    description="token of an account; the first is made at the first start",
+    auto_error=False,
 )
 _owner_header = APIKeyHeader(
     name="X-OwnerToken", scheme_name="owner", description="token of an owner account", auto_error=False
@@ -73,6 +81,7 @@ async def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)])
     if known is None:
         known = await run_in_threadpool(_find_device, ctx, key)
     ctx.sightings.note(known.thing_id)
+    calling.known(f"thing {known.thing_id}")
     return known
 
 
@@ -126,16 +135,33 @@ async def own_thing(known: OwnDevice) -> str:
 OwnThing = Annotated[str, Depends(own_thing)]
 
 
-def vendor(ctx: Ctx, token: Annotated[str | None, Security(_vendor_header)]) -> None:
-    if token is None or not matches(token, hashed(ctx.settings.vendor_token)):
+def vendor(ctx: Ctx, request: Request, token: Annotated[str | None, Security(_vendor_header)]) -> Member:
+    """The account whose token this is. 401; 403 if its role isn't enough for this call."""
+    member = _member(ctx, token)
+    ctx.sightings.note_token(member.token_id)
+    calling.known(member.who, member.token_name)
+    needed = needed_for(request.scope["endpoint"].__name__)
+    if member.role < needed:
+        raise role_needed(needed.word, member.name, member.role.word)
+    return member
+
+
+def _member(ctx: Context, token: str | None) -> Member:
+    with ctx.database.reading() as session:
+        member = member_by(session, token) if token else None
+    if member is None:
         raise unauthorized("X-VendorToken")
+    return member
+
+
+CallingMember = Annotated[Member, Depends(vendor)]
 
 
 async def stranger(ctx: Context, scope: Scope) -> ApiError | None:
     """What to say to whoever sends a large body, as only a vendor does; None if it is one."""
     token = Headers(scope=scope).get("x-vendortoken")
     try:
-        await run_in_threadpool(vendor, ctx, token)
+        await run_in_threadpool(_member, ctx, token)
     except ApiError as refusal:
         return refusal
     return None
@@ -147,6 +173,7 @@ def owner(ctx: Ctx, token: Annotated[str | None, Security(_owner_header)]) -> st
         found = session.scalar(select(Owner).where(Owner.token_hash == hashed(token))) if token else None
         if token is None or found is None or not matches(token, found.token_hash):
             raise unauthorized("X-OwnerToken")
+        calling.known(f"owner {found.name}")
         return found.id
 
 

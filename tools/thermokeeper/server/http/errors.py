@@ -10,11 +10,13 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 from starlette.types import Scope
 
 from thermokeeper.contract.faults import in_words
+from thermokeeper.server import calling
 from thermokeeper.server.http.messagepack import MessagePackResponse
 from thermokeeper.server.refusals import ApiError, disk_full
 from thermokeeper.server.storage.database import found_no_room
@@ -30,6 +32,7 @@ def speaks_messagepack(path: str) -> bool:
 
 def answer(path: str, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """A refusal, in the language of the path that was called."""
+    calling.refused(code)
     kind = MessagePackResponse if speaks_messagepack(path) else JSONResponse
     return kind({"error": {"code": code, "message": message}}, status, dict(headers) if headers else None)
 
@@ -71,14 +74,19 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     async def no_file(request: Request, error: OSError) -> Response:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise error
-        return _no_room(request)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _no_room(request)
+        log.error("a file: %s", error)  # what the disk does has no traceback
+        return _failed(request)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _error: ClientDisconnect) -> Response:
+        return answer(request.url.path, 400, "bad_request", "body: cut off by the caller")  # nobody reads it
 
     async def unavailable(request: Request, error: Exception) -> Response:
         if isinstance(error, OperationalError) and found_no_room(error):
             return _no_room(request)
-        log.error("database: %s", error)
+        log.error("database: %s", str(getattr(error, "orig", error)).partition("\n")[0])
         message = "the database does not answer; try again later"
         return answer(request.url.path, 503, "unavailable", message, {"Retry-After": "5"})
 
@@ -88,8 +96,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, _error: Exception) -> Response:
         # Starlette raises it once more behind this answer: it is logged with its traceback, and the connection ends
-        message = "the server failed; its log says why"
-        return answer(request.url.path, 500, "internal", message, {"Connection": "close"})
+        return _failed(request)
+
+
+def _failed(request: Request) -> Response:
+    return answer(request.url.path, 500, "internal", "the server failed; its log says why", {"Connection": "close"})
 
 
 def _no_room(request: Request) -> Response:

@@ -7,11 +7,14 @@ from fastapi import Query
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
+from thermokeeper.contract.fields import Time
 from thermokeeper.server.refusals import ApiError
 
 Row = TypeVar("Row")
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
+From = Annotated[Time | None, Query(alias="from", description="from this time on")]
+To = Annotated[Time | None, Query(description="before this time")]
 After = Annotated[str | None, Query(max_length=64, description="`next` of the page before")]
 
 

@@ -4,14 +4,18 @@ In front of all that other calls go through. What isn't known here goes on to th
 what is to be said and is what the page at /docs shows.
 """
 
+from types import SimpleNamespace
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from thermokeeper.server import calling
 from thermokeeper.server.rules.known import KnownDevices
 from thermokeeper.server.secrets import hashed
 from thermokeeper.server.storage.sightings import Sightings
 
 _BEFORE = "/v1/things/"
 _BEHIND = "/target-version.json"
+_ROUTE = SimpleNamespace(path="/v1/things/{thing_id}/target-version.json")  # as a call's line and metrics have it
 _JSON = (b"content-type", b"application/json")
 
 
@@ -30,6 +34,8 @@ class Polls:
                     known = self._known.look(hashed(value.decode("latin-1")))
                     if known is not None and path == f"{_BEFORE}{known.thing_id}{_BEHIND}":
                         self._sightings.note(known.thing_id)
+                        calling.known(f"thing {known.thing_id}")
+                        scope["route"] = _ROUTE
                         await _answer(send, known.target)
                         return
                     break

@@ -13,12 +13,15 @@ NOT_GIVEN = "bad_release, wrong_key, wrong_product, no_slot, expired, not_a_rele
 
 
 def vendor_router() -> APIRouter:
-    """A router whose calls need the vendor's token."""
+    """A router whose calls need a token of an account with the role that `rules.roles` has for them."""
     return APIRouter(
         prefix="/v1/vendor",
         tags=["vendors"],
         dependencies=[Depends(vendor)],
-        responses={401: refusal("vendor token missing or wrong")},
+        responses={
+            401: refusal("vendor token missing, wrong, expired or revoked, or its account is blocked"),
+            403: refusal("role_needed: the account's role isn't enough for this call"),
+        },
     )
 
 

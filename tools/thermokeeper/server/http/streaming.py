@@ -1,12 +1,15 @@
 """Answers that are read from a file as they are sent: their memory doesn't depend on its size."""
 
 import base64
+import logging
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from anyio import CancelScope, create_task_group, to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+log = logging.getLogger("thermokeeper.server")
 
 _BLOCK_BYTES = 48 * 1024  # a multiple of 3: base64 of a block has no padding inside
 
@@ -53,8 +56,10 @@ class FileResponse(Response):
 
     async def _send_blocks(self, send: Send) -> None:
         blocks = self.blocks()
-        while block := await to_thread.run_sync(next, blocks, b""):
+        while block := await to_thread.run_sync(_next_of, blocks):
             await send({"type": "http.response.body", "body": block, "more_body": True})
+        if block is None:  # the server closes the connection of an answer that isn't complete
+            return
         await send({"type": "http.response.body", "body": b""})
 
 
@@ -63,6 +68,15 @@ async def _until_gone(receive: Receive, sending: CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     sending.cancel()
+
+
+def _next_of(blocks: Iterator[bytes]) -> bytes | None:
+    """The next block, nothing at the end; None if the disk doesn't give it."""
+    try:
+        return next(blocks, b"")
+    except OSError as error:
+        log.error("a file that is being sent: %s", error)
+        return None
 
 
 class Base64JsonResponse(FileResponse):

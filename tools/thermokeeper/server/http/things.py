@@ -1,4 +1,4 @@
-"""A thing: what devices of either protocol do to it, and the readings of it that vendor and owner list."""
+"""A thing: what devices of either protocol do to it."""
 
 import json
 import logging
@@ -12,12 +12,10 @@ from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_word
-from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context
-from thermokeeper.server.http.pages import page_of, row_number
 from thermokeeper.server.refusals import ApiError, conflict, not_found, too_many_points
-from thermokeeper.server.rules import failures, registry
+from thermokeeper.server.rules import failures, history, registry
 from thermokeeper.server.rules.rows import thing_row
 from thermokeeper.server.storage.models import Datapoint, PropertyValue, Reading, Thing, Version
 
@@ -137,6 +135,7 @@ def _store_points(
     if not rows:
         return
     connection.execute(insert(Datapoint), rows)
+    history.add(connection, thing_id, event, ((row["at"], row["value"]) for row in rows), arrived)
     latest = max(reversed(rows), key=lambda row: min(row["at"], arrived))
     value = {"value": latest["value"], "at": latest["at"]}
     if last_at is None:
@@ -147,17 +146,3 @@ def _store_points(
         value = {}
     counted = update(Reading).where(Reading.thing_id == thing_id, Reading.event == event)
     connection.execute(counted.values(count=Reading.count + len(rows), **value))
-
-
-def datapoints_page(
-    session: Session, thing: Thing, event: str | None, after: str | None, limit: int
-) -> Page[schemas.Datapoint]:
-    """Last arrived first."""
-    rows = select(Datapoint).where(Datapoint.thing_id == thing.id).order_by(Datapoint.id.desc())
-    if event is not None:
-        rows = rows.where(Datapoint.event == event)
-    if after is not None:
-        rows = rows.where(Datapoint.id < row_number(after))
-    found, following = page_of(session, rows, limit, lambda row: str(row.id))
-    items = [schemas.Datapoint(event=row.event, value=row.value, at=row.at, arrived=row.arrived_at) for row in found]
-    return Page(items=items, next=following)

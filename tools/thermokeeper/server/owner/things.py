@@ -1,31 +1,23 @@
-"""Calls of owners: claim a device by its serial number, see one's things and what they measure."""
+"""Calls of owners: claim a device by its serial number, see one's things."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
-from thermokeeper.contract.fields import WORD_PATTERN, is_serial_number
+from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import CallingOwner, Context, Ctx, limited
 from thermokeeper.server.http.pages import After, Limit, page_of
-from thermokeeper.server.http.responses import Responses, document, refusal
+from thermokeeper.server.http.responses import document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
-from thermokeeper.server.http.things import datapoints_page
-from thermokeeper.server.refusals import ApiError, blocked, conflict, not_found
+from thermokeeper.server.owner.own import OTHERS, own_thing
+from thermokeeper.server.refusals import blocked, conflict, not_found
 from thermokeeper.server.rules import audit, dms_standing, registry
 from thermokeeper.server.rules.dms_provisioning import device_row
-from thermokeeper.server.rules.rows import clean, find_thing, serial_row
+from thermokeeper.server.rules.rows import clean, serial_row
 from thermokeeper.server.storage.models import Owner, Serial, Thing
 
 router = owner_router()
-
-_OTHERS: Responses = {
-    403: refusal("the thing is another owner's, or nobody's"),
-    404: refusal("no such thing"),
-}
 
 
 @router.post(
@@ -66,8 +58,9 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
             audit.note(session, f"owner {owner.name}", "serial.claimed", number)
         if thing is None:
             thing = registry.new_thing(session, serial, body.name)
-        elif body.name is not None:
+        elif body.name is not None and body.name != thing.name:
             thing.name = body.name
+            audit.note(session, f"owner {owner.name}", "thing.renamed", number, body.name)
         thing.owner_id = owner_id
         return _json(ctx, thing)
 
@@ -92,36 +85,11 @@ def list_own_things(
     "/things/{thing_id}.json",
     summary="Get one of one's things",
     response_model=schemas.OwnedThing,
-    responses=_OTHERS,
+    responses=OTHERS,
 )
 def get_own_thing(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.OwnedThing:
     with ctx.database.reading() as session:
-        return _json(ctx, _own(session, thing_id, owner_id))
-
-
-@router.get(
-    "/things/{thing_id}/datapoints.json",
-    summary="List the datapoints of one of one's things, last arrived first",
-    response_model=Page[schemas.Datapoint],
-    responses={**BAD, **_OTHERS},
-)
-def list_own_datapoints(
-    ctx: Ctx,
-    owner_id: CallingOwner,
-    thing_id: str,
-    event: Annotated[str | None, Query(pattern=WORD_PATTERN)] = None,
-    after: After = None,
-    limit: Limit = 100,
-) -> Page[schemas.Datapoint]:
-    with ctx.database.reading() as session:
-        return datapoints_page(session, _own(session, thing_id, owner_id), event, after, limit)
-
-
-def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
-    thing = find_thing(session, thing_id)
-    if thing.owner_id != owner_id:
-        raise ApiError(403, "forbidden", "this thing is not yours")
-    return thing
+        return _json(ctx, own_thing(session, thing_id, owner_id))
 
 
 def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:

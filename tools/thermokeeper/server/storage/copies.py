@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from thermokeeper.contract.places import SERVER_ID_FILE, TLS_FOLDER
 from thermokeeper.contract.tokens import TOKEN_FILE
 from thermokeeper.errors import ToolError
 from thermokeeper.server.storage.database import DATABASE_FILE
@@ -94,7 +95,7 @@ def _copy(data: Path, target: Path) -> tuple[int, int]:
             break
     else:
         raise ToolError(f"{data}: firmware is missing there; `thermokeeper server check` says which")
-    for name in (TOKEN_FILE, "tls"):
+    for name in (TOKEN_FILE, SERVER_ID_FILE, TLS_FOLDER):
         if (data / name).is_dir():
             shutil.copytree(data / name, target / name)
         elif (data / name).exists():

@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server.refusals import Busy
-from thermokeeper.server.storage import dms_models as _dms_models  # noqa: F401  # its tables are the schema's, too
+from thermokeeper.server.storage import account_models as _account_models  # noqa: F401
+from thermokeeper.server.storage import dms_models as _dms_models  # noqa: F401  # their tables are the schema's, too
 from thermokeeper.server.storage import migrations
 from thermokeeper.server.storage import shared_models as _shared_models  # noqa: F401
 from thermokeeper.server.storage.announcements import Announcements

@@ -77,10 +77,10 @@ class ProductAccess(Base):
 
 
 class AuditLine(Base):
-    """Who changed what, and when. Never a secret."""
+    """Who changed what, and when. Never a secret. `token`: name of the one shown; `call`: the id that its log has."""
 
     __tablename__ = "audit"
-    __table_args__ = (Index(None, "subject", "id"),)
+    __table_args__ = (Index(None, "at", "id"), Index(None, "who", "at", "id"), Index(None, "subject", "at", "id"))
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
@@ -88,3 +88,5 @@ class AuditLine(Base):
     what: Mapped[str]
     subject: Mapped[str]
     detail: Mapped[str] = mapped_column(Text, default="")
+    token: Mapped[str] = mapped_column(default="")
+    call: Mapped[str] = mapped_column(String(64), default="")

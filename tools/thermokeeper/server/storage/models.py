@@ -212,7 +212,11 @@ class Datapoint(Base):
     """One measurement. `sent_at` is `at` if the device gave it: then, sent again, it is the same one."""
 
     __tablename__ = "datapoints"
-    __table_args__ = (UniqueConstraint("thing_id", "event", "sent_at", "value"), Index(None, "thing_id", "id"))
+    __table_args__ = (
+        UniqueConstraint("thing_id", "event", "sent_at", "value"),
+        Index(None, "thing_id", "id"),
+        Index(None, "thing_id", "at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     thing_id: Mapped[str] = mapped_column(ForeignKey("things.id"))
@@ -224,7 +228,7 @@ class Datapoint(Base):
 
 
 class Reading(Base):
-    """The latest datapoint of one event of a thing, and how many there were."""
+    """The latest datapoint of one event of a thing, and how many there ever were."""
 
     __tablename__ = "readings"
 
@@ -233,6 +237,20 @@ class Reading(Base):
     value: Mapped[float]
     at: Mapped[datetime]
     count: Mapped[int] = mapped_column(BigInteger)
+
+
+class ReadingHour(Base):
+    """What an hour's datapoints of one event come to; it stays when they go."""
+
+    __tablename__ = "reading_hours"
+
+    thing_id: Mapped[str] = mapped_column(ForeignKey("things.id"), primary_key=True)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+    event: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    sum: Mapped[float]
+    least: Mapped[float]
+    most: Mapped[float]
 
 
 class PropertyValue(Base):

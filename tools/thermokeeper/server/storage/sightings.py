@@ -1,4 +1,4 @@
-"""When each thing and device was last heard of: gathered in memory, and written every half minute.
+"""When each thing, device and token was last heard of: gathered in memory, and written every half minute.
 
 A poll costs no write so, and a note never fails the call that it is of: what can't be written waits for the next time.
 A server that is killed loses the last half minute of them.
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from thermokeeper.contract.times import now
 from thermokeeper.server.refusals import Busy
+from thermokeeper.server.storage.account_models import VendorToken
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.dms_models import DmsDevice
 from thermokeeper.server.storage.models import Thing
@@ -25,7 +26,11 @@ log = logging.getLogger("thermokeeper.server")
 EVERY_S = 30.0
 _ROWS = 500  # in a transaction: others write in between
 
-_TABLES = {"thing": (Thing, Thing.id), "device": (DmsDevice, DmsDevice.uuid)}
+_TABLES = {
+    "thing": (Thing, Thing.id),
+    "device": (DmsDevice, DmsDevice.uuid),
+    "token": (VendorToken, VendorToken.id),
+}
 
 
 def _update(kind: str) -> Update:
@@ -43,7 +48,7 @@ class Sightings:
         self._database = database
         self._every_s = every_s
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, str], datetime] = {}  # ("thing", id) or ("device", uuid): when
+        self._seen: dict[tuple[str, str], datetime] = {}  # ("thing", id) or ("device", uuid), ("token", id): when
         self._failed = False
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,6 +71,15 @@ class Sightings:
                 self._seen["thing", thing_id] = moment
             if uuid is not None:
                 self._seen["device", uuid] = moment
+
+    def note_token(self, token_id: str) -> None:
+        """An account's token was shown just now."""
+        moment = now()
+        with self._lock:
+            self._seen["token", token_id] = moment
+
+    def of_token(self, token: VendorToken) -> datetime | None:
+        return self._latest(("token", token.id), token.last_seen_at)
 
     def of_thing(self, thing: Thing) -> datetime | None:
         return self._latest(("thing", thing.id), thing.last_seen_at)

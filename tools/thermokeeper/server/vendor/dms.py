@@ -1,8 +1,8 @@
-"""Calls of the vendor: provisioning tokens, the devices that came by them, owners' access to products, the audit."""
+"""Calls of the vendor: provisioning tokens, the devices that came by them, owners' access to products."""
 
 from typing import Annotated, cast
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Response
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -10,7 +10,7 @@ from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context, Ctx
-from thermokeeper.server.http.pages import After, Limit, no_page, page_of, row_number
+from thermokeeper.server.http.pages import After, Limit, no_page, page_of
 from thermokeeper.server.http.routers import BAD, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError
 from thermokeeper.server.rules import audit
@@ -18,7 +18,7 @@ from thermokeeper.server.rules.dms_provisioning import token_state
 from thermokeeper.server.rules.dms_standing import access_of, state_of, thing_of
 from thermokeeper.server.rules.rows import clean, existing, find_owner, find_product
 from thermokeeper.server.secrets import hashed, new_key
-from thermokeeper.server.storage.dms_models import AuditLine, DmsDevice, ProductAccess, ProvisioningToken, TokenUse
+from thermokeeper.server.storage.dms_models import DmsDevice, ProductAccess, ProvisioningToken, TokenUse
 
 router = vendor_router()
 
@@ -53,7 +53,7 @@ def create_dms_token(ctx: Ctx, response: Response, body: dms_schemas.DmsTokenReq
             session.add(DmsDevice(uuid=body.uuid))
         session.flush()
         kind = f"for device {body.uuid}" if body.uuid else f"{body.uses} use{'s' if body.uses > 1 else ''}"
-        audit.note(session, audit.VENDOR, "token.created", token.id, kind)
+        audit.changed(session, "token.created", token.id, kind)
         response.headers["Cache-Control"] = "no-store"
         return dms_schemas.NewDmsToken(**dict(_token_json(token, 0)), token=secret)
 
@@ -92,7 +92,7 @@ def revoke_dms_token(ctx: Ctx, token_id: str) -> dms_schemas.DmsToken:
         token = existing(session.scalar(wanted.with_for_update(key_share=True)), "provisioning token")
         if token.revoked_at is None:
             token.revoked_at = now()
-            audit.note(session, audit.VENDOR, "token.revoked", token.id)
+            audit.changed(session, "token.revoked", token.id)
         return _token_json(token, _acknowledged(session, [token.id]).get(token.id, 0))
 
 
@@ -191,7 +191,7 @@ def grant_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.Product
         if session.get(ProductAccess, (owner.id, product.id)) is None:
             session.add(ProductAccess(owner_id=owner.id, product_id=product.id))
             session.flush()
-            audit.note(session, audit.VENDOR, "access.granted", owner.name, f"product {product.code}")
+            audit.changed(session, "access.granted", owner.name, f"product {product.code}")
         return access_of(session, owner.id)
 
 
@@ -209,35 +209,5 @@ def withdraw_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.Prod
         if access is not None:
             session.delete(access)
             session.flush()
-            audit.note(session, audit.VENDOR, "access.withdrawn", owner.name, f"product {product.code}")
+            audit.changed(session, "access.withdrawn", owner.name, f"product {product.code}")
         return access_of(session, owner.id)
-
-
-# -- audit -------------------------------------------------------------------------------------------------------------
-
-
-@router.get(
-    "/audit.json",
-    summary="List who changed what, last first",
-    response_model=Page[dms_schemas.AuditLine],
-    responses=BAD,
-)
-def list_audit(
-    ctx: Ctx,
-    subject: Annotated[str | None, Query(max_length=64, description="only of this token, device or owner")] = None,
-    after: After = None,
-    limit: Limit = 100,
-) -> Page[dms_schemas.AuditLine]:
-    """Tokens, devices that provision themselves, claims, access and activations; keys of products, what was forced."""
-    with ctx.database.reading() as session:
-        rows = select(AuditLine).order_by(AuditLine.id.desc())
-        if subject is not None:
-            rows = rows.where(AuditLine.subject == clean(subject))
-        if after is not None:
-            rows = rows.where(AuditLine.id < row_number(after))
-        found, following = page_of(session, rows, limit, lambda row: str(row.id))
-        items = [
-            dms_schemas.AuditLine(at=row.at, who=row.who, what=row.what, subject=row.subject, detail=row.detail)
-            for row in found
-        ]
-        return Page(items=items, next=following)

@@ -1,21 +1,17 @@
-"""Calls of the vendor: the things and what they measured, and owner accounts."""
+"""Calls of the vendor: the things, and owner accounts."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 from sqlalchemy import exists, select
 from sqlalchemy.orm import selectinload
 
 from thermokeeper.contract import schemas
-from thermokeeper.contract.fields import WORD_PATTERN
 from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
-from thermokeeper.server.http.things import datapoints_page
 from thermokeeper.server.refusals import conflict
-from thermokeeper.server.rules import failures, registry
+from thermokeeper.server.rules import audit, failures, registry
 from thermokeeper.server.rules.rows import clean, find_thing
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.models import Owner, Serial, Thing
@@ -50,23 +46,6 @@ def get_thing(ctx: Ctx, thing_id: str) -> schemas.Thing:
         return _thing_json(ctx, find_thing(session, thing_id))
 
 
-@router.get(
-    "/things/{thing_id}/datapoints.json",
-    summary="List the datapoints of a thing, last arrived first",
-    response_model=Page[schemas.Datapoint],
-    responses={**BAD, **MISSING},
-)
-def list_datapoints(
-    ctx: Ctx,
-    thing_id: str,
-    event: Annotated[str | None, Query(pattern=WORD_PATTERN)] = None,
-    after: After = None,
-    limit: Limit = 100,
-) -> Page[schemas.Datapoint]:
-    with ctx.database.reading() as session:
-        return datapoints_page(session, find_thing(session, thing_id), event, after, limit)
-
-
 # -- owners ------------------------------------------------------------------------------------------------------------
 
 
@@ -86,6 +65,7 @@ def create_owner(ctx: Ctx, response: Response, body: schemas.OwnerRequest) -> sc
         row = Owner(name=body.name, token_hash=hashed(token), created_at=now())
         session.add(row)
         session.flush()
+        audit.changed(session, "owner.created", row.name)
         response.headers["Cache-Control"] = "no-store"
         return schemas.NewOwner(id=row.id, name=row.name, created=row.created_at, token=token)
 

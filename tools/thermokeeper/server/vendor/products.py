@@ -14,7 +14,7 @@ from thermokeeper.server.http.releases import read_releases
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
-from thermokeeper.server.rules import product_keys, publishing, registry
+from thermokeeper.server.rules import audit, product_keys, publishing, registry
 from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
     check_has_firmware,
@@ -59,6 +59,7 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         )
         session.add(product)
         session.flush()
+        audit.changed(session, "product.created", product.code)
         for pem in body.keys:
             product_keys.add(session, product, pem)
         if template.target is not None:
@@ -93,6 +94,13 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
             product.proof_required = body.proof_required
         if "flash_size" in body.model_fields_set:
             product.flash_size = body.flash_size
+        changes = []
+        if body.proof_required is not None:
+            changes.append(f"proof required: {body.proof_required}".lower())
+        if "flash_size" in body.model_fields_set:
+            changes.append(f"flash size: {body.flash_size}")
+        if changes:
+            audit.changed(session, "product.changed", product.code, ", ".join(changes))
         return _product_json(product)
 
 
@@ -112,6 +120,7 @@ def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Seri
     with ctx.database.writing() as session:
         product = find_product(session, code)
         _add_serials(session, product, [body])
+        audit.changed(session, "serial.added", body.serial_number, f"product {product.code}")
         return _serial_json(serial_row(session, body.serial_number))
 
 
@@ -134,7 +143,10 @@ def add_serials(ctx: Ctx, code: str, body: schemas.SerialBatch) -> schemas.Added
     for template_id, version_id in {(item.template, item.target_version) for item in body.serials}:
         _read_for(ctx, template_id, version_id)
     with ctx.database.writing() as session:
-        _add_serials(session, find_product(session, code), body.serials)
+        product = find_product(session, code)
+        _add_serials(session, product, body.serials)
+        numbers = [item.serial_number for item in body.serials]
+        audit.changed(session, "serials.added", product.code, f"{len(numbers)}, {numbers[0]} to {numbers[-1]}")
     return schemas.Added(added=len(body.serials))
 
 
@@ -227,6 +239,8 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
         target = registry.target_of(serial)
         if target is not None and target is not before and (serial.own_target or serial.own_template):
             publishing.give_to(session, serial, target, serial.thing, body.force)
+        if body.model_fields_set:
+            audit.changed(session, "serial.changed", serial.number, ", ".join(sorted(body.model_fields_set)))
         session.flush()
         return _serial_json(serial)
 
@@ -263,7 +277,9 @@ def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
-        serial.blocked = blocked
+        if serial.blocked != blocked:
+            serial.blocked = blocked
+            audit.changed(session, "serial.blocked" if blocked else "serial.unblocked", serial.number)
         return _serial_json(serial)
 
 

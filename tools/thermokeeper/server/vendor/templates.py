@@ -8,7 +8,7 @@ from thermokeeper.contract import schemas
 from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import audit, registry
 from thermokeeper.server.rules.rows import find_template
 from thermokeeper.server.storage.models import Template
 
@@ -29,6 +29,7 @@ def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template
         template = Template(name=body.name, description=body.description)
         session.add(template)
         session.flush()
+        audit.changed(session, "template.created", template.name)
         return template_json(template)
 
 
@@ -56,7 +57,11 @@ def get_template(ctx: Ctx, template_id: str) -> schemas.Template:
 def withdraw(ctx: Ctx, template_id: str) -> Response:
     """Devices that have it keep it; the others are told that no target version is set."""
     with ctx.database.writing() as session:
-        find_template(session, template_id).target = None
+        template = find_template(session, template_id)
+        if template.target is not None:
+            named = f"{template.name}/{template.target.name}"
+            audit.changed(session, "version.withdrawn", named, f"id {template.target.id}")
+            template.target = None
     return Response(status_code=204)
 
 

@@ -12,7 +12,7 @@ from thermokeeper.server.http.releases import read_releases
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
-from thermokeeper.server.rules import publishing, releases
+from thermokeeper.server.rules import audit, publishing, releases
 from thermokeeper.server.rules.rows import check_has_firmware, find_template, find_version, find_version_of, version_row
 from thermokeeper.server.storage.firmware import Received
 from thermokeeper.server.storage.models import Serial, Template, Thing, Version, VersionDownload
@@ -48,6 +48,7 @@ def create_version(ctx: Ctx, template_id: str, body: schemas.VersionRequest) -> 
         )
         session.add(version)
         session.flush()
+        audit.changed(session, "version.created", _name(version), f"id {version.id}")
         if leads_to is not None:
             _lead(session, version, leads_to, body.force)
         return _version_json(version)
@@ -103,6 +104,7 @@ def change_version(ctx: Ctx, version_id: str, body: schemas.VersionChange) -> sc
         if body.update_performed_by_thing is not None:
             version.update_by_thing = body.update_performed_by_thing
         session.flush()
+        audit.changed(session, "version.changed", _name(version), ", ".join(sorted(body.model_fields_set)))
         return _version_json(version)
 
 
@@ -130,6 +132,7 @@ def delete_version(ctx: Ctx, version_id: str) -> Response:
         for use, condition in uses.items():
             if session.scalar(select(exists().where(condition))):
                 raise conflict("in_use", f"the version is in use: {use}")
+        audit.changed(session, "version.deleted", _name(version), f"id {version.id}")
         ctx.firmware.forget(version_id, session)
         releases.forget(session, version.id)
         session.delete(version)
@@ -172,6 +175,8 @@ def _keep_firmware(ctx: Ctx, version_id: str, received: Received) -> schemas.Ver
                 if received.release is not None:
                     version.release_digest = received.release.digest
                     version.release_version = received.release.version
+                detail = f"{received.size} bytes, SHA-256 {received.sha256}"
+                audit.changed(session, "version.firmware_uploaded", _name(version), detail)
                 ctx.firmware.keep(received, version_id, session)
     finally:
         ctx.firmware.drop(received)
@@ -221,7 +226,13 @@ def publish(ctx: Ctx, version_id: str, body: schemas.PublishRequest | None = Non
         if version.prototype:
             raise conflict("prototype", "a prototype can't be published; make it the target of chosen serial numbers")
         publishing.publish(session, version, body is not None and body.force)
+        audit.changed(session, "version.published", _name(version), f"id {version.id}")
         return template_json(version.template)
+
+
+def _name(version: Version) -> str:
+    """As commands name it, too."""
+    return f"{version.template.name}/{version.name}"
 
 
 def _version_json(row: Version) -> schemas.Version:

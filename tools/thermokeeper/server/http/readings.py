@@ -1,0 +1,135 @@
+"""What a thing measured, as vendor and owner ask for it: page by page, by hours, and as CSV."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query
+from sqlalchemy import Select, and_, or_, select
+from sqlalchemy.orm import Session
+
+from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import WORD_PATTERN
+from thermokeeper.contract.schemas import Page
+from thermokeeper.contract.times import format_time, from_milliseconds, milliseconds
+from thermokeeper.server.http.context import Context
+from thermokeeper.server.http.csv_answers import CSV, CsvResponse
+from thermokeeper.server.http.pages import no_page, page_of, row_number
+from thermokeeper.server.rules import history
+from thermokeeper.server.storage.models import Datapoint, ReadingHour
+
+Event = Annotated[str | None, Query(pattern=WORD_PATTERN, description="only of this event")]
+HoursAfter = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
+CSV_ANSWER: dict[str, Any] = {
+    "description": "a line for each, with a heading",
+    "content": {CSV: {"schema": {"type": "string"}}},
+}
+
+_AT_ONCE = 1000  # rows that are in memory
+_HEADING = ("event", "value", "at", "arrived")
+
+
+def datapoints_page(
+    session: Session,
+    thing_id: str,
+    event: str | None,
+    from_: datetime | None,
+    to: datetime | None,
+    after: str | None,
+    limit: int,
+) -> Page[schemas.Datapoint]:
+    """Last arrived first; where a time is given, last measured first."""
+    rows = select(Datapoint).where(Datapoint.thing_id == thing_id)
+    if event is not None:
+        rows = rows.where(Datapoint.event == event)
+    if from_ is None and to is None:
+        rows = rows.order_by(Datapoint.id.desc())
+        if after is not None:
+            rows = rows.where(Datapoint.id < row_number(after))
+        found, following = page_of(session, rows, limit, lambda row: str(row.id))
+    else:
+        rows = _measured(rows, from_, to).order_by(Datapoint.at.desc(), Datapoint.id.desc())
+        if after is not None:
+            at, row_id = _moment_and(after)
+            last = row_number(row_id)
+            same_moment = and_(Datapoint.at == at, Datapoint.id < last)
+            rows = rows.where(Datapoint.at <= at, or_(Datapoint.at < at, same_moment))
+        found, following = page_of(session, rows, limit, lambda row: f"{milliseconds(row.at)}.{row.id}")
+    items = [schemas.Datapoint(event=row.event, value=row.value, at=row.at, arrived=row.arrived_at) for row in found]
+    return Page(items=items, next=following)
+
+
+def hours_page(
+    session: Session,
+    thing_id: str,
+    event: str | None,
+    from_: datetime | None,
+    to: datetime | None,
+    after: str | None,
+    limit: int,
+) -> Page[schemas.ReadingHour]:
+    """Last hour first."""
+    rows = select(ReadingHour).where(ReadingHour.thing_id == thing_id)
+    rows = rows.order_by(ReadingHour.start.desc(), ReadingHour.event.desc())
+    if event is not None:
+        rows = rows.where(ReadingHour.event == event)
+    if from_ is not None:
+        rows = rows.where(ReadingHour.start >= from_)
+    if to is not None:
+        rows = rows.where(ReadingHour.start < to)
+    if after is not None:
+        start, last = _moment_and(after)
+        same_hour = and_(ReadingHour.start == start, ReadingHour.event < last)
+        rows = rows.where(ReadingHour.start <= start, or_(ReadingHour.start < start, same_hour))
+    found, following = page_of(session, rows, limit, lambda row: f"{milliseconds(row.start)}.{row.event}")
+    items = [
+        schemas.ReadingHour(
+            event=row.event, start=row.start, count=row.count, mean=history.mean_of(row), min=row.least, max=row.most
+        )
+        for row in found
+    ]
+    return Page(items=items, next=following)
+
+
+def datapoints_csv(
+    ctx: Context, thing_id: str, number: str, event: str | None, from_: datetime | None, to: datetime | None
+) -> CsvResponse:
+    """First measured first; a piece of it is read when the one before has been sent."""
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        yield _HEADING
+        last: Datapoint | None = None
+        while True:
+            wanted: Select[Datapoint] = select(Datapoint).where(Datapoint.thing_id == thing_id)
+            wanted = _measured(wanted, from_, to)
+            if event is not None:
+                wanted = wanted.where(Datapoint.event == event)
+            if last is not None:
+                same_moment = and_(Datapoint.at == last.at, Datapoint.id > last.id)
+                wanted = wanted.where(Datapoint.at >= last.at, or_(Datapoint.at > last.at, same_moment))
+            with ctx.database.reading() as session:
+                found = list(session.scalars(wanted.order_by(Datapoint.at, Datapoint.id).limit(_AT_ONCE)))
+            for row in found:
+                yield row.event, row.value, format_time(row.at), format_time(row.arrived_at)
+            if len(found) < _AT_ONCE:
+                return
+            last = found[-1]
+
+    return CsvResponse(rows(), f"{number}.csv")
+
+
+def _measured(rows: Select[Datapoint], from_: datetime | None, to: datetime | None) -> Select[Datapoint]:
+    if from_ is not None:
+        rows = rows.where(Datapoint.at >= from_)
+    return rows if to is None else rows.where(Datapoint.at < to)
+
+
+def _moment_and(after: str) -> tuple[datetime, str]:
+    """What `after` says where the mark is a moment and something else. ApiError 400 if it is none."""
+    moment, dot, rest = after.partition(".")
+    if not dot or not rest.isprintable():
+        raise no_page()
+    found = from_milliseconds(row_number(moment))
+    if found is None:
+        raise no_page()
+    return found, rest
