@@ -169,6 +169,13 @@ def test_a_newer_database_is_refused(tmp_path):
         LocalServer(tmp_path).start()
 
 
+@pytest.mark.parametrize("revision", ["0000", "*", "0"])
+def test_a_revision_that_never_was_is_refused(tmp_path, revision):
+    _set_revision(tmp_path, revision)
+    with pytest.raises(ToolError, match="which no Thermokeeper has made"):
+        Database(None, tmp_path)
+
+
 def test_a_schema_that_never_was_is_refused(tmp_path):
     _of_schema(tmp_path, 3)
     with contextlib.closing(sqlite3.connect(tmp_path / database.DATABASE_FILE)) as connection, connection:

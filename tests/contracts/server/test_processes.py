@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import signal
 import subprocess
 import sys
@@ -219,3 +220,14 @@ def test_tries_of_what_is_rolled_back_are_not_counted(limiters, tmp_path):
             assert one.take("S3", cost=3, session=session) == 0
             raise ZeroDivisionError
     assert other.take("S3", cost=3) == 0
+
+
+def test_metrics_of_all_processes_are_added_up(tmp_path):
+    data = tmp_path / "data"
+    with run(data, "--metrics-port", "0") as url:
+        metrics = re.search(r"metrics for Prometheus at (\S+)", data.with_suffix(".log").read_text())
+        assert metrics
+        for _ in range(20):  # each has a connection of its own
+            httpx.get(f"{url}/such/a/path")
+        text = httpx.get(metrics[1]).text
+    assert 'thermokeeper_calls_total{method="GET",route="none",status="4xx"} 20.0' in text

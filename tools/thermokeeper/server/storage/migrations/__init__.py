@@ -35,6 +35,8 @@ def found(connection: Connection) -> str | None:
             raise ToolError(
                 f"the database has schema {revision}, newer than this Thermokeeper knows ({HEAD}): upgrade it"
             )
+        if str(revision) not in _revisions():
+            raise ToolError(f"the database has schema {revision!r}, which no Thermokeeper has made: give an empty one")
         return str(revision)
     if _FORMER_TABLE not in tables:
         raise ToolError("the database belongs to another program: give an empty one")
@@ -42,6 +44,10 @@ def found(connection: Connection) -> str | None:
     if number not in _FORMER:
         raise ToolError(f"the database has schema {number}, which no Thermokeeper has made: give an empty one")
     return _FORMER[number]
+
+
+def _revisions() -> set[str]:
+    return {path.name[1:5] for path in (Path(__file__).parent / "versions").glob("s[0-9]*.py")}
 
 
 def upgrade(connection: Connection, revision: str) -> None:
