@@ -69,6 +69,7 @@ def test_every_call_has_summary_tag_unique_id_and_security(document):
         ids.append(operation["operationId"])
         open_to_all = (method, path) in {
             ("post", "/v1/provision/activate.json"),
+            ("put", "/v1/things/activate/{serial}.json"),
             ("post", "/v1/provision/challenge.json"),
             ("post", "/dms/v1/provision"),
         }

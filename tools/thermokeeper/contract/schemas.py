@@ -296,10 +296,12 @@ class LastReading(BaseModel):
     value: float
     at: Time
     count: int = Field(description="how many datapoints of this event there were")
+    id: Id = Field(description="addresses the event as its name does; it follows from that")
 
 
 class Property(PropertyOut):
     name: str
+    id: Id = Field(description="addresses the property as its name does; it follows from that")
 
 
 class UpdateFailure(Message):

@@ -22,6 +22,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.server.dms import calls as dms_api
 from thermokeeper.server.gadgetkeeper import activation as activation_api
 from thermokeeper.server.gadgetkeeper import devices as device_api
+from thermokeeper.server.gadgetkeeper import original as original_api
 from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
 from thermokeeper.server.http.context import Context, Ctx, stranger
@@ -203,7 +204,7 @@ def _keep_first_account(database: Database, token: str, token_id: str) -> None:
 def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
     parts: tuple[Any, ...] = (
-        *(activation_api, device_api, dms_api, owner_api, owner_dms_api),
+        *(activation_api, original_api, device_api, dms_api, owner_api, owner_dms_api),
         *(vendor_templates_api, vendor_versions_api, vendor_products_api, vendor_keys_api, vendor_failures_api),
         *(vendor_fleet_api, vendor_dms_api),
         *(vendor_accounts_api, vendor_audit_api, vendor_readings_api, owner_readings_api),

@@ -3,8 +3,12 @@
 import json
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import Scalar
+from thermokeeper.server.gadgetkeeper.original import OriginalRoute, bare, wants_bare
 from thermokeeper.server.http.context import CallingThing, Ctx, OwnDevice, OwnThing
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
 from thermokeeper.server.http.responses import document, refusal, refusals_of
@@ -13,7 +17,8 @@ from thermokeeper.server.http.things import Word, check_word, confirm_version, s
 from thermokeeper.server.refusals import ApiError, not_found
 from thermokeeper.server.rules import registry
 from thermokeeper.server.rules.rows import find_thing, find_version, thing_row
-from thermokeeper.server.storage.models import PropertyValue, Version
+from thermokeeper.server.rules.words import looks_like_id, name_of
+from thermokeeper.server.storage.models import PropertyValue, Reading, Version
 
 _refusals = refusals_of(
     {
@@ -26,7 +31,9 @@ _refusals = refusals_of(
     }
 )
 
-router = APIRouter(prefix="/v1", tags=["devices"])
+Column = InstrumentedAttribute[str]
+
+router = APIRouter(prefix="/v1", tags=["devices"], route_class=OriginalRoute)
 
 
 # -- versions ----------------------------------------------------------------------------------------------------------
@@ -164,7 +171,7 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
 )
 def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
     """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once."""
-    take_points(ctx, thing_id, event, body)
+    take_points(ctx, thing_id, _name(ctx, Reading.event, Reading.thing_id, thing_id, event), body)
     return Response(status_code=204)
 
 
@@ -174,12 +181,16 @@ def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas
     response_model=schemas.PropertyOut,
     responses=_refusals(400, 401, 403, 404, s404="no such thing, or the property was never set"),
 )
-def get_property(ctx: Ctx, thing_id: OwnThing, name: Word) -> schemas.PropertyOut:
+def get_property(ctx: Ctx, request: Request, thing_id: OwnThing, name: Word) -> schemas.PropertyOut | Response:
+    """With `Accept: text/json` the bare value, as the original service had it."""
     check_word(name, "property")
+    name = _name(ctx, PropertyValue.name, PropertyValue.thing_id, thing_id, name)
     with ctx.database.reading() as session:
         row = session.get(PropertyValue, (thing_id, name))
         if row is None:
             raise not_found("property")
+        if wants_bare(request):
+            return bare(row.value)
         return schemas.PropertyOut(value=json.loads(row.value), at=row.changed_at)
 
 
@@ -189,15 +200,25 @@ def get_property(ctx: Ctx, thing_id: OwnThing, name: Word) -> schemas.PropertyOu
     status_code=204,
     responses=_refusals(400, 401, 403, 404, 413, s413="too long a value"),
 )
-def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyIn) -> Response:
-    """A number, a text (up to 1024 characters), true, false or null. A property is there once it is set.
+def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyIn | Scalar) -> Response:
+    """A number, a text (up to 1024 characters), true, false or null: as `{"value": ...}`, or by itself, as the
+    original service had it. A property is there once it is set.
 
     `updateFailure`, set to `version (version id): why`, is kept as a failure of the thing, too; the same within half an
     hour is counted once.
     """
     check_word(name, "property")
-    text = json.dumps(body.value)
+    name = _name(ctx, PropertyValue.name, PropertyValue.thing_id, thing_id, name)
+    text = json.dumps(body.value if isinstance(body, schemas.PropertyIn) else body)
     if len(text) > ctx.settings.limits.property_bytes:
         raise ApiError(413, "too_large", f"a property's value has at most {ctx.settings.limits.property_bytes} bytes")
     store_property(ctx, thing_id, name, text)
     return Response(status_code=204)
+
+
+def _name(ctx: Ctx, names: Column, things: Column, thing_id: str, word: str) -> str:
+    """What the event or property of the thing is called that was addressed by its name or its id."""
+    if not looks_like_id(word):
+        return word
+    with ctx.database.reading() as session:
+        return name_of(word, session.scalars(select(names).where(things == thing_id)))
