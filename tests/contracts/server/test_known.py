@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import msgpack
 import pytest
 
 from contracts.server.queries import watched
@@ -140,6 +141,43 @@ def test_an_activation_drops_no_other_device(shop):
     with watched() as queries:
         told(device)
     assert queries.count == 0
+
+
+# -- of the service that speaks MessagePack ----------------------------------------------------------------------------
+
+
+def dms_told(board) -> str | None:
+    response = board.call("GET", "/firmware")
+    assert response.status_code in (200, 204), response.content
+    return msgpack.unpackb(response.content)["name"] if response.status_code == 200 else None
+
+
+def test_the_poll_of_a_known_device_of_the_dms_makes_no_query(shop):
+    shop.version("1 \u00e9", publish=True)
+    board = shop.active_board()
+    first = board.call("GET", "/firmware")
+    with watched() as queries:
+        second = board.call("GET", "/firmware")
+    assert queries.count == 0
+    assert (first.content, first.headers["content-type"]) == (second.content, second.headers["content-type"])
+
+
+def test_whatever_concerns_a_device_of_the_dms_is_seen_with_its_next_poll(shop, refused):
+    board = shop.claimed_board()
+    refused(board.call("GET", "/firmware"), 409, "not_activated")
+    assert board.activate(shop.tag).status_code == 200
+    assert dms_told(board) is None
+    version = shop.version("1", publish=True)
+    assert dms_told(board) == "1"
+    shop.vendor.change_serial(board.uuid, target_version=shop.version("2").id, force=True)
+    assert dms_told(board) == "2"
+    shop.vendor.change_serial(board.uuid, target_version=version.id, force=True)
+    assert dms_told(board) == "1"
+    again = shop.board(board.uuid).provision(shop.vendor.create_dms_token(uuid=board.uuid).token)
+    assert dms_told(again) == "1"
+    refused(board.call("GET", "/firmware"), 401, "unauthorized")
+    shop.vendor.block(board.uuid)
+    refused(again.call("GET", "/firmware"), 403, "serial_blocked")
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------

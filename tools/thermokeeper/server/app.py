@@ -36,7 +36,7 @@ from thermokeeper.server.owner import readings as owner_readings_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules import accounts, roles
-from thermokeeper.server.rules.known import KnownDevices
+from thermokeeper.server.rules.known import Known, KnownDevices
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import Limiter, RateLimiter
 from thermokeeper.server.rules.shared_tries import SharedLimiter
@@ -118,7 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
         raise
     firmware = _firmware(database, settings)
     sightings = Sightings(database)
-    known = KnownDevices(database.changes)
+    known: KnownDevices[Known] = KnownDevices(database.changes)
     retention = Retention(database, settings.keep_points_days)
     metrics = Metrics()
     event.listen(database.engine, "handle_error", lambda found: metrics.database_error(found.original_exception))
@@ -152,6 +152,7 @@ def create_app(settings: Settings) -> FastAPI:
         points=points,
         sightings=sightings,
         known=known,
+        known_dms=KnownDevices(database.changes),
         metrics=metrics,
         nonces=Nonces(database, server_key(database, "nonces")),
     )

@@ -1,12 +1,19 @@
 """Calls of devices that speak MessagePack: provisioning, activation, firmware, readings."""
 
 import logging
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 
 from thermokeeper.contract import dms_schemas, schemas
-from thermokeeper.server.dms.common import ActivatedThing, CallingDevice, body_of, not_activated, packed
+from thermokeeper.server.dms.common import (
+    ActivatedThing,
+    CallingDevice,
+    body_of,
+    firmware_message,
+    not_activated,
+    packed,
+)
 from thermokeeper.server.http.context import ClientAddress, Ctx, limited
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, send_firmware
 from thermokeeper.server.http.messagepack import MessagePackResponse
@@ -130,10 +137,11 @@ def dms_activate(
     response_model=dms_schemas.DmsFirmware,
     responses={204: {"description": "none set"}, **_refusals(401, 403, 409)},
 )
-def dms_target(ctx: Ctx, thing_id: ActivatedThing) -> dms_schemas.DmsFirmware | Response:
+async def dms_target(device: CallingDevice) -> Response:
     """Its own target version, or else what the template of its product has published."""
-    with ctx.database.reading() as session:
-        return _firmware_or_none(registry.target_of(_thing(session.get(Thing, thing_id)).serial))
+    if device.thing_id is None:
+        raise not_activated()
+    return _message_or_none(device.target)
 
 
 @router.get(
@@ -142,9 +150,9 @@ def dms_target(ctx: Ctx, thing_id: ActivatedThing) -> dms_schemas.DmsFirmware | 
     response_model=dms_schemas.DmsFirmware,
     responses={204: {"description": "none known"}, **_refusals(401, 403, 409)},
 )
-def dms_current(ctx: Ctx, thing_id: ActivatedThing) -> dms_schemas.DmsFirmware | Response:
+def dms_current(ctx: Ctx, thing_id: ActivatedThing) -> Response:
     with ctx.database.reading() as session:
-        return _firmware_or_none(_thing(session.get(Thing, thing_id)).current_version)
+        return _message_or_none(firmware_message(_thing(session.get(Thing, thing_id)).current_version))
 
 
 @router.get(
@@ -249,10 +257,8 @@ def _thing(found: Thing | None) -> Thing:
     return found
 
 
-def _firmware_or_none(version: Version | None) -> dms_schemas.DmsFirmware | Response:
-    if version is None or version.firmware_size is None:
-        return Response(status_code=204)
-    return dms_schemas.DmsFirmware(**dict(_version_message(version)), size=version.firmware_size)
+def _message_or_none(message: dict[str, Any] | None) -> Response:
+    return Response(status_code=204) if message is None else MessagePackResponse(message)
 
 
 def _version_message(version: Version) -> dms_schemas.DmsVersion:

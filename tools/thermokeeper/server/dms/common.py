@@ -1,6 +1,5 @@
 """What the calls in MessagePack share: the body, taken in and documented; who calls; and that it is activated."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
@@ -8,13 +7,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.faults import in_words
 from thermokeeper.server import calling
-from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.messagepack import MEDIA_TYPE, BadMessage, TooLarge, unpack
 from thermokeeper.server.refusals import ApiError, blocked, conflict
-from thermokeeper.server.rules import dms_provisioning
-from thermokeeper.server.secrets import matches
+from thermokeeper.server.rules import dms_provisioning, registry
+from thermokeeper.server.rules.known import KnownDms
+from thermokeeper.server.secrets import hashed, matches
+from thermokeeper.server.storage.models import Version
 
 _TAKEN = {MEDIA_TYPE, "application/x-msgpack", "application/vnd.msgpack", ""}
 
@@ -52,43 +54,59 @@ def body_of(kind: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": schema}}}}
 
 
-@dataclass(frozen=True)
-class Caller:
-    """`thing_id` is None until the device is activated."""
-
-    uuid: str
-    thing_id: str | None
-
-
-def caller(ctx: Ctx, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> Caller:
+async def caller(ctx: Ctx, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> KnownDms:
     """The device whose credential this is; its first call with it acknowledges it. 401; 403 once it is blocked."""
     if shown is None:
         raise dms_provisioning.unknown_credential()
-    credential = shown.credentials
+    known = ctx.known_dms.look(hashed(shown.credentials))
+    if known is None:
+        known = await run_in_threadpool(_find, ctx, shown.credentials)
+    ctx.sightings.note(known.thing_id, known.uuid)
+    calling.known(f"device {known.uuid}")
+    return known
+
+
+def _find(ctx: Context, credential: str) -> KnownDms:
+    key_hash = hashed(credential)
+    mark = ctx.known_dms.mark(key_hash)
     with ctx.database.reading() as session:
         device = dms_provisioning.by_credential(session, credential)
-        uuid = device.uuid
-        if dms_provisioning.is_blocked(session, uuid):
+        if dms_provisioning.is_blocked(session, device.uuid):
             raise blocked()
         thing = device.serial.thing if device.serial is not None else None
-        thing_id = thing.id if thing is not None else None
+        target = registry.target_of(thing.serial) if thing is not None else None
         own = device.credential_hash is not None and matches(credential, device.credential_hash)
-    if not own:
+        known = KnownDms(device.uuid, None if thing is None else thing.id, firmware_message(target))
+    if own:
+        ctx.known_dms.keep(key_hash, mark, known)
+    else:
         with ctx.database.writing() as session:
             dms_provisioning.acknowledge(session, credential)
-    ctx.sightings.note(thing_id, uuid)
-    calling.known(f"device {uuid}")
-    return Caller(uuid, thing_id)
+    return known
 
 
-CallingDevice = Annotated[Caller, Depends(caller)]
+def firmware_message(version: Version | None) -> dict[str, Any] | None:
+    """What a device is told of a version; None if it has no firmware."""
+    if version is None or version.firmware_size is None:
+        return None
+    found = dms_schemas.DmsFirmware(
+        id=version.id,
+        name=version.name,
+        description=version.description,
+        release=version.release_digest,
+        size=version.firmware_size,
+    )
+    return found.model_dump(mode="json", by_alias=True)
+
+
+CallingDevice = Annotated[KnownDms, Depends(caller)]
 
 
 def not_activated() -> ApiError:
     return conflict("not_activated", "the device is not activated to a product yet")
 
 
-def activated(found: CallingDevice) -> str:
+async def activated(found: CallingDevice) -> str:
     """Id of the caller's thing. 409 if it has none."""
     if found.thing_id is None:
         raise not_activated()

@@ -17,7 +17,7 @@ from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.refusals import ApiError, blocked, role_needed, too_many_tries, unauthorized
 from thermokeeper.server.rules import registry
 from thermokeeper.server.rules.accounts import Member, member_by
-from thermokeeper.server.rules.known import Known, KnownDevices
+from thermokeeper.server.rules.known import Known, KnownDevices, KnownDms
 from thermokeeper.server.rules.proofs import Nonces
 from thermokeeper.server.rules.ratelimit import Limiter, caller_of
 from thermokeeper.server.rules.roles import needed_for
@@ -38,7 +38,8 @@ class Context:
     by_client: Limiter
     points: Limiter
     sightings: Sightings
-    known: KnownDevices
+    known: KnownDevices[Known]
+    known_dms: KnownDevices[KnownDms]
     metrics: Metrics
     nonces: Nonces
 

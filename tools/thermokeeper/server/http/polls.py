@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thermokeeper.server import calling
-from thermokeeper.server.rules.known import KnownDevices
+from thermokeeper.server.rules.known import Known, KnownDevices
 from thermokeeper.server.secrets import hashed
 from thermokeeper.server.storage.sightings import Sightings
 
@@ -22,7 +22,7 @@ _JSON = (b"content-type", b"application/json")
 class Polls:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, known: KnownDevices, sightings: Sightings) -> None:
+    def __init__(self, app: ASGIApp, known: KnownDevices[Known], sightings: Sightings) -> None:
         self._app = app
         self._known = known
         self._sightings = sightings

@@ -7,6 +7,7 @@ mark. Only what a device may do is kept, never that it may not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from thermokeeper.server.storage.changes import Changes, Mark
 
@@ -21,24 +22,36 @@ class Known:
     target: bytes | None
 
 
-class KnownDevices:
-    """By the hash of the key."""
+@dataclass(frozen=True, slots=True)
+class KnownDms:
+    """The same of the service that speaks MessagePack. `thing_id` is None until the device is activated."""
+
+    uuid: str
+    thing_id: str | None
+    target: dict[str, Any] | None
+
+
+What = TypeVar("What")
+
+
+class KnownDevices(Generic[What]):
+    """By the hash of the key; of each service's devices there is one."""
 
     def __init__(self, changes: Changes, max_entries: int = _MAX_ENTRIES) -> None:
         self._changes = changes
         self._max_entries = max_entries
-        self._entries: dict[str, tuple[Mark, Known]] = {}
+        self._entries: dict[str, tuple[Mark, What]] = {}
 
     def mark(self, key_hash: str) -> Mark:
         """To be taken before what is kept with it is read."""
         return self._changes.mark(key_hash)
 
-    def keep(self, key_hash: str, mark: Mark, known: Known) -> None:
+    def keep(self, key_hash: str, mark: Mark, known: What) -> None:
         if len(self._entries) >= self._max_entries:
             self._entries = {}
         self._entries[key_hash] = mark, known
 
-    def look(self, key_hash: str) -> Known | None:
+    def look(self, key_hash: str) -> What | None:
         entry = self._entries.get(key_hash)
         if entry is None:
             return None
