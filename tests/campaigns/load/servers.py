@@ -5,26 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
+from serving import free_port, serving
 from thermokeeper.server.secrets import hashed
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.models import Product, Serial, Template, Thing, Version
 
 GOOSEBIT = "goosebit==0.2.12"
-_START_S = 60
 
 
 @dataclass(frozen=True)
 class Served:
-    """`polls`: a request for each device, by connection kept or not."""
+    """`poll` and `report`: the request of the device with a number."""
 
     name: str
     port: int
@@ -53,9 +50,9 @@ def key(number: int) -> str:
     return f"{number:032x}"
 
 
-def fill(folder: Path, devices: int, database_url: str | None = None) -> None:
+def fill(folder: Path, devices: int) -> None:
     """A data folder with activated things, whose template has a version published."""
-    database = Database(database_url, folder)
+    database = Database(None, folder)
     with database.writing() as session:
         template = Template(name="load")
         session.add(template)
@@ -80,29 +77,6 @@ def fill(folder: Path, devices: int, database_url: str | None = None) -> None:
     database.close()
 
 
-@contextmanager
-def _process(
-    name: str, port: int, command: Sequence[str], folder: Path, poll: Callable[[int], str], path: str, **more: object
-) -> Iterator[Served]:
-    report = more.pop("report", None)
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, **more)  # type: ignore[call-overload]
-        try:
-            until_s = time.monotonic() + _START_S
-            while True:
-                try:
-                    httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5)
-                    break
-                except httpx.HTTPError:
-                    if process.poll() is not None or time.monotonic() > until_s:
-                        raise RuntimeError(f"{name} did not start; see {log.name}") from None
-                    time.sleep(0.1)
-            yield Served(name, port, process, poll, report)  # type: ignore[arg-type]
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
 def request(method: str, path: str, *headers: str, body: str = "") -> str:
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     if body:
@@ -110,20 +84,12 @@ def request(method: str, path: str, *headers: str, body: str = "") -> str:
     return "\r\n".join([*lines, "", body])
 
 
-def free_port() -> int:
-    from thermokeeper.server.local import listen
-
-    with listen("127.0.0.1", 0) as listening:
-        port: int = listening.getsockname()[1]
-        return port
-
-
 @contextmanager
-def ours(folder: Path, devices: int, *options: str, database_url: str | None = None) -> Iterator[Served]:
-    data = folder / f"ours-{devices}{'-pg' if database_url else ''}"
+def ours(folder: Path, devices: int, *options: str) -> Iterator[Served]:
+    data = folder / f"ours-{devices}"
     if not data.exists():
         data.mkdir(parents=True)
-        fill(data, devices, database_url)
+        fill(data, devices)
     port = free_port()
     command = [
         sys.executable,
@@ -137,8 +103,6 @@ def ours(folder: Path, devices: int, *options: str, database_url: str | None = N
         str(port),
         *options,
     ]
-    if database_url:
-        command += ["--database", database_url]
 
     def poll(number: int) -> str:
         return request("GET", f"/v1/things/{key(number)}/target-version.json", f"X-ApiKey: {key(number)}")
@@ -147,8 +111,8 @@ def ours(folder: Path, devices: int, *options: str, database_url: str | None = N
         path = f"/v1/things/{key(number)}/events/temperature/datapoints.json"
         return request("POST", path, f"X-ApiKey: {key(number)}", body='[{"value": 21.5}]')
 
-    with _process("ours", port, command, folder, poll, "/healthz", report=report) as served:
-        yield served
+    with serving(command, f"http://127.0.0.1:{port}/healthz", folder / "ours.log") as process:
+        yield Served("ours", port, process, poll, report)
 
 
 @contextmanager
@@ -156,10 +120,9 @@ def constant(folder: Path) -> Iterator[Served]:
     """What FastAPI and uvicorn cost by themselves, set up as in our server."""
     port = free_port()
     source = Path(__file__).with_name("constant.py")
-    with _process(
-        "constant", port, [sys.executable, str(source), str(port)], folder, lambda _n: request("GET", "/constant"), "/"
-    ) as served:
-        yield served
+    command = [sys.executable, source, str(port)]
+    with serving(command, f"http://127.0.0.1:{port}/constant", folder / "constant.log") as process:
+        yield Served("constant", port, process, lambda _number: request("GET", "/constant"))
 
 
 @contextmanager
@@ -186,7 +149,6 @@ def goosebit(folder: Path, devices: int, environment: Path) -> Iterator[Served]:
     def poll(number: int) -> str:
         return request("GET", f"/DEFAULT/controller/v1/load-{number}")
 
-    with _process(
-        "gooseBit", port, [str(python), "-m", "goosebit"], folder, poll, "/login", env=variables, cwd=home
-    ) as served:
-        yield served
+    command, log = [python, "-m", "goosebit"], folder / "gooseBit.log"
+    with serving(command, f"http://127.0.0.1:{port}/login", log, env=variables, cwd=home) as process:
+        yield Served("gooseBit", port, process, poll)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,51 +15,26 @@ import httpx
 import pytest
 
 from contracts.server.test_postgresql import database_url, needs_postgresql  # noqa: F401  # the fixture
+from serving import free_port, serving
 from thermokeeper.client.calls import VendorClient
 from thermokeeper.errors import ToolError
-from thermokeeper.server.local import LocalServer, listen
+from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.rules.shared_tries import SharedLimiter
 from thermokeeper.server.storage.database import Database, alone
 
-_START_S = 60
 KEY = bytes(range(32))
 
 
 @contextmanager
 def run(data: Path, *options: str, workers: int = 2) -> Iterator[str]:
     """`server run`, in so many processes; its address."""
-    with listen("127.0.0.1", 0) as listening:
-        port = listening.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "thermokeeper",
-        "server",
-        "run",
-        "--data",
-        str(data),
-        "--port",
-        str(port),
-        "--quiet",
-    ]
+    port = free_port()
+    command = [sys.executable, "-m", "thermokeeper", "server", "run", "--data", data, "--port", str(port), "--quiet"]
     log = data.with_suffix(".log")
-    with log.open("w") as output:
-        process = subprocess.Popen([*command, "--workers", str(workers), *options], stdout=output, stderr=output)
-        url = f"http://127.0.0.1:{port}"
-        try:
-            until_s = time.monotonic() + _START_S
-            while True:
-                try:
-                    if httpx.get(f"{url}/healthz").status_code == 200:
-                        break
-                except httpx.TransportError:
-                    assert process.poll() is None and time.monotonic() < until_s, log.read_text()
-                    time.sleep(0.05)
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+    url = f"http://127.0.0.1:{port}"
+    with serving([*command, "--workers", str(workers), *options], f"{url}/healthz", log):
+        yield url
     assert "Traceback" not in log.read_text()
 
 

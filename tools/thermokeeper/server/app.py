@@ -57,6 +57,7 @@ from thermokeeper.server.vendor import fleet as vendor_fleet_api
 from thermokeeper.server.vendor import keys as vendor_keys_api
 from thermokeeper.server.vendor import products as vendor_products_api
 from thermokeeper.server.vendor import readings as vendor_readings_api
+from thermokeeper.server.vendor import serials as vendor_serials_api
 from thermokeeper.server.vendor import templates as vendor_templates_api
 from thermokeeper.server.vendor import versions as vendor_versions_api
 
@@ -206,8 +207,8 @@ def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
     parts: tuple[Any, ...] = (
         *(activation_api, original_api, device_api, dms_api, owner_api, owner_dms_api),
-        *(vendor_templates_api, vendor_versions_api, vendor_products_api, vendor_keys_api, vendor_failures_api),
-        *(vendor_fleet_api, vendor_dms_api),
+        *(vendor_templates_api, vendor_versions_api, vendor_products_api, vendor_keys_api, vendor_serials_api),
+        *(vendor_failures_api, vendor_fleet_api, vendor_dms_api),
         *(vendor_accounts_api, vendor_audit_api, vendor_readings_api, owner_readings_api),
     )
     app = FastAPI(**_ROUTING)

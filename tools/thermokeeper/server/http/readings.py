@@ -1,12 +1,13 @@
 """What a thing measured, as vendor and owner ask for it: page by page, by hours, and as CSV."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 from sqlalchemy import Select, and_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import WORD_PATTERN
@@ -14,16 +15,28 @@ from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import format_time, from_milliseconds, milliseconds
 from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.csv_answers import CSV, CsvResponse
-from thermokeeper.server.http.pages import no_page, page_of, row_number
+from thermokeeper.server.http.pages import From, To, no_page, page_of, row_number
 from thermokeeper.server.rules import history
 from thermokeeper.server.storage.models import Datapoint, ReadingHour
 
-Event = Annotated[str | None, Query(pattern=WORD_PATTERN, description="only of this event")]
+
+@dataclass(frozen=True)
+class Filter:
+    """Which of a thing's readings a call is about."""
+
+    event: Annotated[str | None, Query(pattern=WORD_PATTERN, description="only of this event")] = None
+    from_: From = None
+    to: To = None
+
+
+Filtered = Annotated[Filter, Depends()]
 HoursAfter = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
 CSV_ANSWER: dict[str, Any] = {
     "description": "a line for each, with a heading",
     "content": {CSV: {"schema": {"type": "string"}}},
 }
+
+Row = TypeVar("Row", Datapoint, ReadingHour)
 
 _AT_ONCE = 1000  # rows that are in memory
 _HEADING = ("event", "value", "at", "arrived")
@@ -32,23 +45,19 @@ _HEADING = ("event", "value", "at", "arrived")
 def datapoints_page(
     session: Session,
     thing_id: str,
-    event: str | None,
-    from_: datetime | None,
-    to: datetime | None,
+    which: Filter,
     after: str | None,
     limit: int,
 ) -> Page[schemas.Datapoint]:
     """Last arrived first; where a time is given, last measured first."""
-    rows = select(Datapoint).where(Datapoint.thing_id == thing_id)
-    if event is not None:
-        rows = rows.where(Datapoint.event == event)
-    if from_ is None and to is None:
+    rows = _of(Datapoint, Datapoint.at, thing_id, which)
+    if which.from_ is None and which.to is None:
         rows = rows.order_by(Datapoint.id.desc())
         if after is not None:
             rows = rows.where(Datapoint.id < row_number(after))
         found, following = page_of(session, rows, limit, lambda row: str(row.id))
     else:
-        rows = _measured(rows, from_, to).order_by(Datapoint.at.desc(), Datapoint.id.desc())
+        rows = rows.order_by(Datapoint.at.desc(), Datapoint.id.desc())
         if after is not None:
             at, row_id = _moment_and(after)
             last = row_number(row_id)
@@ -62,21 +71,13 @@ def datapoints_page(
 def hours_page(
     session: Session,
     thing_id: str,
-    event: str | None,
-    from_: datetime | None,
-    to: datetime | None,
+    which: Filter,
     after: str | None,
     limit: int,
 ) -> Page[schemas.ReadingHour]:
     """Last hour first."""
-    rows = select(ReadingHour).where(ReadingHour.thing_id == thing_id)
+    rows = _of(ReadingHour, ReadingHour.start, thing_id, which)
     rows = rows.order_by(ReadingHour.start.desc(), ReadingHour.event.desc())
-    if event is not None:
-        rows = rows.where(ReadingHour.event == event)
-    if from_ is not None:
-        rows = rows.where(ReadingHour.start >= from_)
-    if to is not None:
-        rows = rows.where(ReadingHour.start < to)
     if after is not None:
         start, last = _moment_and(after)
         same_hour = and_(ReadingHour.start == start, ReadingHour.event < last)
@@ -91,19 +92,14 @@ def hours_page(
     return Page(items=items, next=following)
 
 
-def datapoints_csv(
-    ctx: Context, thing_id: str, number: str, event: str | None, from_: datetime | None, to: datetime | None
-) -> CsvResponse:
+def datapoints_csv(ctx: Context, thing_id: str, number: str, which: Filter) -> CsvResponse:
     """First measured first; a piece of it is read when the one before has been sent."""
 
     def rows() -> Iterator[tuple[object, ...]]:
         yield _HEADING
         last: Datapoint | None = None
         while True:
-            wanted: Select[Datapoint] = select(Datapoint).where(Datapoint.thing_id == thing_id)
-            wanted = _measured(wanted, from_, to)
-            if event is not None:
-                wanted = wanted.where(Datapoint.event == event)
+            wanted = _of(Datapoint, Datapoint.at, thing_id, which)
             if last is not None:
                 same_moment = and_(Datapoint.at == last.at, Datapoint.id > last.id)
                 wanted = wanted.where(Datapoint.at >= last.at, or_(Datapoint.at > last.at, same_moment))
@@ -118,10 +114,14 @@ def datapoints_csv(
     return CsvResponse(rows(), f"{number}.csv")
 
 
-def _measured(rows: Select[Datapoint], from_: datetime | None, to: datetime | None) -> Select[Datapoint]:
-    if from_ is not None:
-        rows = rows.where(Datapoint.at >= from_)
-    return rows if to is None else rows.where(Datapoint.at < to)
+def _of(kind: type[Row], moment: InstrumentedAttribute[datetime], thing_id: str, which: Filter) -> Select[Row]:
+    """The rows of this kind that a filter leaves; moment: the column that its times are about."""
+    rows: Select[Row] = select(kind).where(kind.thing_id == thing_id)
+    if which.event is not None:
+        rows = rows.where(kind.event == which.event)
+    if which.from_ is not None:
+        rows = rows.where(moment >= which.from_)
+    return rows if which.to is None else rows.where(moment < which.to)
 
 
 def _moment_and(after: str) -> tuple[datetime, str]:

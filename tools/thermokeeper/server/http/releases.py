@@ -11,7 +11,7 @@ from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.downloads import open_firmware
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import releases
-from thermokeeper.server.rules.rows import find_version, version_row
+from thermokeeper.server.rules.rows import find_template, find_version, version_row
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -40,3 +40,12 @@ def read_release(ctx: Context, version_id: str) -> None:
     with ctx.database.writing() as session:
         version_row(session, version_id)  # another call may have read it, too
         releases.remember(session, version_id, found)
+
+
+def read_for(ctx: Context, template_id: str | None, version_id: str | None = None) -> None:
+    """What devices get by a version or template of their own is known afterwards. Nothing of it is judged."""
+    with ctx.database.reading() as session:
+        template = find_template(session, template_id) if template_id else None
+        version_id = version_id or (template.target_version_id if template is not None else None)
+    if version_id:
+        read_releases(ctx, version_id)

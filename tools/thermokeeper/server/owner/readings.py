@@ -4,10 +4,10 @@ from thermokeeper.contract import schemas
 from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import CallingOwner, Ctx
 from thermokeeper.server.http.csv_answers import CsvResponse
-from thermokeeper.server.http.pages import After, From, Limit, To
+from thermokeeper.server.http.pages import After, Limit
 from thermokeeper.server.http.readings import (
     CSV_ANSWER,
-    Event,
+    Filtered,
     HoursAfter,
     datapoints_csv,
     datapoints_page,
@@ -29,15 +29,13 @@ def list_own_datapoints(
     ctx: Ctx,
     owner_id: CallingOwner,
     thing_id: str,
-    event: Event = None,
-    from_: From = None,
-    to: To = None,
+    which: Filtered,
     after: After = None,
     limit: Limit = 100,
 ) -> Page[schemas.Datapoint]:
     """With `from` or `to` only those measured then, and last measured first."""
     with ctx.database.reading() as session:
-        return datapoints_page(session, own_thing(session, thing_id, owner_id).id, event, from_, to, after, limit)
+        return datapoints_page(session, own_thing(session, thing_id, owner_id).id, which, after, limit)
 
 
 @router.get(
@@ -46,13 +44,11 @@ def list_own_datapoints(
     response_class=CsvResponse,
     responses={200: CSV_ANSWER, **BAD, **OTHERS},
 )
-def get_own_datapoints_csv(
-    ctx: Ctx, owner_id: CallingOwner, thing_id: str, event: Event = None, from_: From = None, to: To = None
-) -> CsvResponse:
+def get_own_datapoints_csv(ctx: Ctx, owner_id: CallingOwner, thing_id: str, which: Filtered) -> CsvResponse:
     """All of them, however many there are."""
     with ctx.database.reading() as session:
         thing = own_thing(session, thing_id, owner_id)
-        return datapoints_csv(ctx, thing.id, thing.serial.number, event, from_, to)
+        return datapoints_csv(ctx, thing.id, thing.serial.number, which)
 
 
 @router.get(
@@ -65,12 +61,10 @@ def list_own_hours(
     ctx: Ctx,
     owner_id: CallingOwner,
     thing_id: str,
-    event: Event = None,
-    from_: From = None,
-    to: To = None,
+    which: Filtered,
     after: HoursAfter = None,
     limit: Limit = 100,
 ) -> Page[schemas.ReadingHour]:
     """They stay when the datapoints go."""
     with ctx.database.reading() as session:
-        return hours_page(session, own_thing(session, thing_id, owner_id).id, event, from_, to, after, limit)
+        return hours_page(session, own_thing(session, thing_id, owner_id).id, which, after, limit)

@@ -4,10 +4,10 @@ from thermokeeper.contract import schemas
 from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.csv_answers import CsvResponse
-from thermokeeper.server.http.pages import After, From, Limit, To
+from thermokeeper.server.http.pages import After, Limit
 from thermokeeper.server.http.readings import (
     CSV_ANSWER,
-    Event,
+    Filtered,
     HoursAfter,
     datapoints_csv,
     datapoints_page,
@@ -28,15 +28,13 @@ router = vendor_router()
 def list_datapoints(
     ctx: Ctx,
     thing_id: str,
-    event: Event = None,
-    from_: From = None,
-    to: To = None,
+    which: Filtered,
     after: After = None,
     limit: Limit = 100,
 ) -> Page[schemas.Datapoint]:
     """With `from` or `to` only those measured then, and last measured first."""
     with ctx.database.reading() as session:
-        return datapoints_page(session, find_thing(session, thing_id).id, event, from_, to, after, limit)
+        return datapoints_page(session, find_thing(session, thing_id).id, which, after, limit)
 
 
 @router.get(
@@ -45,11 +43,11 @@ def list_datapoints(
     response_class=CsvResponse,
     responses={200: CSV_ANSWER, **BAD, **MISSING},
 )
-def get_datapoints_csv(ctx: Ctx, thing_id: str, event: Event = None, from_: From = None, to: To = None) -> CsvResponse:
+def get_datapoints_csv(ctx: Ctx, thing_id: str, which: Filtered) -> CsvResponse:
     """All of them, however many there are."""
     with ctx.database.reading() as session:
         thing = find_thing(session, thing_id)
-        return datapoints_csv(ctx, thing.id, thing.serial.number, event, from_, to)
+        return datapoints_csv(ctx, thing.id, thing.serial.number, which)
 
 
 @router.get(
@@ -61,13 +59,11 @@ def get_datapoints_csv(ctx: Ctx, thing_id: str, event: Event = None, from_: From
 def list_hours(
     ctx: Ctx,
     thing_id: str,
-    event: Event = None,
-    from_: From = None,
-    to: To = None,
+    which: Filtered,
     after: HoursAfter = None,
     limit: Limit = 100,
 ) -> Page[schemas.ReadingHour]:
     """They stay when the datapoints go. A point whose time can't be true counts in none: one that was measured more
     than 31 days before it arrived, or a day after."""
     with ctx.database.reading() as session:
-        return hours_page(session, find_thing(session, thing_id).id, event, from_, to, after, limit)
+        return hours_page(session, find_thing(session, thing_id).id, which, after, limit)
