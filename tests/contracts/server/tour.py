@@ -49,6 +49,11 @@ def made(shop: Any, call: Call, headers: dict[str, str], wanted: Wanted) -> http
     return shop.http.request(call.method, url, headers=headers, **{kind: wanted.body})
 
 
+def _product(shop: Any) -> str:
+    """Another one than the shop's, which would take only signed releases from then on."""
+    return shop.vendor.create_product(f"a-{shop.serial()}"[:32], "Another", shop.template.id).code
+
+
 def _account(shop: Any) -> str:
     return shop.vendor.create_account(f"Account of {shop.serial()}", "viewer").id
 
@@ -93,7 +98,7 @@ CHANGES: dict[str, Callable[[Any], Wanted]] = {
         {"code": f"a-{shop.serial()}"[:32], "name": "Another", "defaultTemplate": shop.template.id, "force": True}
     ),
     "change_product": lambda shop: Wanted({"proofRequired": False}, code=shop.tag),
-    "add_product_key": lambda shop: Wanted({"key": _public_key()}, code=shop.tag),
+    "add_product_key": lambda shop: Wanted({"key": _public_key()}, code=_product(shop)),
     "remove_product_key": lambda shop: Wanted(code=shop.tag, key_id=shop.vendor.add_key(shop.tag, _public_key()).id),
     "add_serial": lambda shop: Wanted({"serialNumber": f"a-{shop.serial()}"}, code=shop.tag),
     "add_serials": lambda shop: Wanted({"serials": [{"serialNumber": f"b-{shop.serial()}"}]}, code=shop.tag),
