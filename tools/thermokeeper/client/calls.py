@@ -3,7 +3,7 @@
 What goes wrong is a ToolError, a refusal of the server a `connection.Refused`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -14,6 +14,7 @@ from thermokeeper.contract.fields import is_id
 from thermokeeper.errors import ToolError
 
 _UPLOAD_BLOCK_BYTES = 64 * 1024
+_NAMES_SHOWN = 10
 
 Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner)
 
@@ -33,8 +34,8 @@ class VendorClient(Connection):
         body = request(schemas.TemplateRequest, name=name, description=description)
         return self._call(schemas.Template, "POST", "/v1/vendor/templates.json", body)
 
-    def templates(self) -> list[schemas.Template]:
-        return self._call(list[schemas.Template], "GET", "/v1/vendor/templates.json")
+    def templates(self, limit: int | None = None) -> Iterator[schemas.Template]:
+        return self._pages(schemas.Template, "/v1/vendor/templates.json", limit)
 
     def template(self, name_or_id: str) -> schemas.Template:
         return _pick("template", name_or_id, self.templates())
@@ -67,9 +68,10 @@ class VendorClient(Connection):
         )
         return self._call(schemas.Version, "POST", f"/v1/vendor/templates/{template_id}/versions.json", body)
 
-    def versions(self, template: str) -> list[schemas.Version]:
+    def versions(self, template: str, limit: int | None = None) -> Iterator[schemas.Version]:
+        """Oldest first."""
         template_id = self.template(template).id
-        return self._call(list[schemas.Version], "GET", f"/v1/vendor/templates/{template_id}/versions.json")
+        return self._pages(schemas.Version, f"/v1/vendor/templates/{template_id}/versions.json", limit)
 
     def version(self, name_or_id: str) -> schemas.Version:
         if is_id(name_or_id):
@@ -116,8 +118,8 @@ class VendorClient(Connection):
         )
         return self._call(schemas.Product, "POST", "/v1/vendor/products.json", body)
 
-    def products(self) -> list[schemas.Product]:
-        return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
+    def products(self, limit: int | None = None) -> Iterator[schemas.Product]:
+        return self._pages(schemas.Product, "/v1/vendor/products.json", limit)
 
     def change_product(self, code: str, *, proof_required: bool) -> schemas.Product:
         body = request(schemas.ProductChange, proof_required=proof_required)
@@ -209,8 +211,8 @@ class VendorClient(Connection):
     def create_owner(self, name: str) -> schemas.NewOwner:
         return self._call(schemas.NewOwner, "POST", "/v1/vendor/owners.json", request(schemas.OwnerRequest, name=name))
 
-    def owners(self) -> list[schemas.Owner]:
-        return self._call(list[schemas.Owner], "GET", "/v1/vendor/owners.json")
+    def owners(self, limit: int | None = None) -> Iterator[schemas.Owner]:
+        return self._pages(schemas.Owner, "/v1/vendor/owners.json", limit)
 
     # devices that provision themselves; an owner is named by id or name
 
@@ -293,12 +295,14 @@ def _with_key(other: schemas.SerialRequest, number: str, key: str | None) -> sch
     return request(schemas.SerialRequest, **{**other.model_dump(exclude_unset=True), **changes})
 
 
-def _pick(what: str, name_or_id: str, found: list[Named]) -> Named:
+def _pick(what: str, name_or_id: str, found: Iterable[Named]) -> Named:
+    names: list[str] = []
     for item in found:
         if name_or_id in (item.id, item.name):
             return item
-    names = ", ".join(item.name for item in found[:10]) or "none"
-    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
+        if len(names) < _NAMES_SHOWN:
+            names.append(item.name)
+    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {', '.join(names) or 'none'}")
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

@@ -104,15 +104,16 @@ def owner_create(client: "VendorClient", name: str, as_json: bool) -> None:
 
 
 @owner.command("list")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
-def owner_list(client: "VendorClient", as_json: bool) -> None:
+def owner_list(client: "VendorClient", limit: int | None, as_json: bool) -> None:
     """List the accounts."""
     columns: dict[str, Any] = {
         "OWNER": lambda row: row.name,
         "CREATED": lambda row: when(row.created),
         "ID": lambda row: row.id,
     }
-    print_list(client.owners(), as_json, columns)
+    print_list(client.owners(limit), as_json, columns)
 
 
 @owner.command("claim")

@@ -53,8 +53,9 @@ def _show_product(found: Any, as_json: bool) -> None:
 
 
 @product.command("list")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
-def product_list(client: "VendorClient", as_json: bool) -> None:
+def product_list(client: "VendorClient", limit: int | None, as_json: bool) -> None:
     """List the products."""
     names = {} if as_json else {found.id: found.name for found in client.templates()}
     columns: dict[str, Any] = {
@@ -63,7 +64,7 @@ def product_list(client: "VendorClient", as_json: bool) -> None:
         "TEMPLATE": lambda row: names.get(row.default_template),
         "ID": lambda row: row.id,
     }
-    print_list(client.products(), as_json, columns)
+    print_list(client.products(limit), as_json, columns)
 
 
 @click.group(cls=Group)

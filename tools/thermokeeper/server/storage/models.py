@@ -71,7 +71,7 @@ class Version(Base):
     """A firmware of a template. Its file lies beside the database; `firmware_size` is None until it is uploaded."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("template_id", "name"),)
+    __table_args__ = (UniqueConstraint("template_id", "name"), Index(None, "template_id", "created_at", "id"))
 
     id: Mapped[str] = _id()
     template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))

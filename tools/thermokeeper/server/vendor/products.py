@@ -49,10 +49,12 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         return _product_json(product)
 
 
-@router.get("/products.json", summary="List the products", response_model=list[schemas.Product])
-def list_products(ctx: Ctx) -> list[schemas.Product]:
+@router.get("/products.json", summary="List the products, by code", response_model=Page[schemas.Product], responses=BAD)
+def list_products(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Product]:
     with ctx.database.reading() as session:
-        return [_product_json(row) for row in session.scalars(select(Product).order_by(Product.code))]
+        rows = select(Product).where(Product.code > (clean(after) or "")).order_by(Product.code)
+        found, following = page_of(session, rows, limit, lambda row: row.code)
+        return Page(items=[_product_json(row) for row in found], next=following)
 
 
 @router.get("/products/{code}.json", summary="Get a product", response_model=schemas.Product, responses=MISSING)

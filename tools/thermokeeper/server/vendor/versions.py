@@ -1,17 +1,20 @@
 """Calls of the vendor: templates, their versions, and the firmware of those."""
 
 from fastapi import Request, Response
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, tuple_
+from sqlalchemy.orm import joinedload
 from starlette.concurrency import run_in_threadpool
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.downloads import BINARY
+from thermokeeper.server.http.pages import After, Limit, moment_and_id, moment_mark, page_of
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import conflict, not_found
 from thermokeeper.server.rules import registry
-from thermokeeper.server.rules.rows import check_has_firmware, find_template, find_version, find_version_of
+from thermokeeper.server.rules.rows import check_has_firmware, clean, find_template, find_version, find_version_of
 from thermokeeper.server.storage.firmware import Received
 from thermokeeper.server.storage.models import Serial, Template, Thing, Version
 
@@ -37,10 +40,14 @@ def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template
         return _template_json(template)
 
 
-@router.get("/templates.json", summary="List the templates", response_model=list[schemas.Template])
-def list_templates(ctx: Ctx) -> list[schemas.Template]:
+@router.get(
+    "/templates.json", summary="List the templates, by name", response_model=Page[schemas.Template], responses=BAD
+)
+def list_templates(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Template]:
     with ctx.database.reading() as session:
-        return [_template_json(row) for row in session.scalars(select(Template).order_by(Template.name))]
+        rows = select(Template).where(Template.name > (clean(after) or "")).order_by(Template.name)
+        found, following = page_of(session, rows.options(joinedload(Template.target)), limit, lambda row: row.name)
+        return Page(items=[_template_json(row) for row in found], next=following)
 
 
 @router.get(
@@ -99,14 +106,17 @@ def create_version(ctx: Ctx, template_id: str, body: schemas.VersionRequest) -> 
 @router.get(
     "/templates/{template_id}/versions.json",
     summary="List the versions of a template, oldest first",
-    response_model=list[schemas.Version],
-    responses=MISSING,
+    response_model=Page[schemas.Version],
+    responses={**BAD, **MISSING},
 )
-def list_versions(ctx: Ctx, template_id: str) -> list[schemas.Version]:
+def list_versions(ctx: Ctx, template_id: str, after: After = None, limit: Limit = 100) -> Page[schemas.Version]:
     with ctx.database.reading() as session:
         template = find_template(session, template_id)
-        rows = select(Version).where(Version.template_id == template.id).order_by(Version.created_at, Version.id)
-        return [_version_json(row) for row in session.scalars(rows)]
+        age = tuple_(Version.created_at, Version.id)
+        rows = select(Version).where(Version.template_id == template.id, age > moment_and_id(after))
+        rows = rows.order_by(Version.created_at, Version.id)
+        found, following = page_of(session, rows, limit, lambda row: moment_mark(row.created_at, row.id))
+        return Page(items=[_version_json(row) for row in found], next=following)
 
 
 @router.get("/versions/{version_id}.json", summary="Get a version", response_model=schemas.Version, responses=MISSING)

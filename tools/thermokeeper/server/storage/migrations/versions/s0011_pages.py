@@ -1,0 +1,12 @@
+"""An index for the versions of a template, oldest first, page by page."""
+
+from alembic import op
+
+revision = "0011"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_index(
+        "ix_versions_template_id_versions_created_at_versions_id", "versions", ["template_id", "created_at", "id"]
+    )
