@@ -53,6 +53,10 @@ def test_no_list_walks_the_fleet(shop, engine):
     with watched() as queries:
         shop.http.post("/v1/owner/claims.json", json={"serialNumber": device.number}, headers=headers)
         shop.http.get("/v1/owner/things.json", headers=headers)
+        device.call("PUT", ".json", {"name": "Cellar"})
+        device.call("PUT", f"/properties/{'0' * 32}/value.json", {"value": 1})
+        device.post_points([{"value": 1}], event="0" * 32)
+        shop.http.put(f"/v1/things/activate/{device.number}.json")
         shop.http.get(f"/v1/owner/things/{device.thing}/datapoints.json", headers=headers)
     assert queries.walks(engine) == []
 

@@ -1,6 +1,7 @@
 """The values in messages - ids, names, times and the like - as types that say what is allowed."""
 
 import re
+import unicodedata
 from datetime import datetime
 from typing import Annotated
 
@@ -41,6 +42,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _plain(text: str) -> str:
+    if not all(char in " _-" or unicodedata.category(char)[0] in "LMN" for char in text):
+        raise ValueError("has other characters than letters, digits, underscores, spaces and hyphens")
+    return text
+
+
 def _without_slash(text: str) -> str:
     if "/" in text:
         raise ValueError("must not have a slash")
@@ -66,6 +73,7 @@ def _only_text_or_moment(value: object) -> object:
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
 ProofHex = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
+ThingName = Annotated[Name, AfterValidator(_plain)]  # by people; what a device calls itself is a `Name`
 VersionName = Annotated[
     str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from thermokeeper.contract.fields import (
@@ -14,6 +14,7 @@ from thermokeeper.contract.fields import (
     ProofHex,
     Scalar,
     SerialNumber,
+    ThingName,
     Time,
     VersionName,
 )
@@ -95,6 +96,11 @@ class ThingUpdate(Message):
     name: Name
 
 
+class ThingOfName(Message):
+    name: ThingName
+    description: Description = ""
+
+
 class ThingSummary(Message):
     id: Id
     name: str
@@ -110,6 +116,13 @@ class DatapointIn(BaseModel):
 
 class PropertyIn(BaseModel):
     value: Scalar
+
+
+def _in_an_object(value: object) -> object:
+    return value if isinstance(value, dict) else {"value": value}
+
+
+PropertyBody = Annotated[PropertyIn, BeforeValidator(_in_an_object, json_schema_input_type=PropertyIn | Scalar)]
 
 
 class PropertyOut(BaseModel):
@@ -249,6 +262,7 @@ class Added(BaseModel):
 
 
 class LastReading(BaseModel):
+    id: Id = Field(description="the event's: stands for its name in a path")
     event: str
     value: float
     at: Time
@@ -256,6 +270,7 @@ class LastReading(BaseModel):
 
 
 class Property(PropertyOut):
+    id: Id = Field(description="stands for its name in a path")
     name: str
 
 
@@ -303,7 +318,7 @@ class NewOwner(Owner):
 
 class ClaimRequest(VendorRequest):
     serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
-    name: Name | None = Field(default=None, description="for the thing; without it one is generated")
+    name: ThingName | None = Field(default=None, description="for the thing; without it one is generated")
 
 
 class OwnedThing(Message):

@@ -21,6 +21,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.server.dms import calls as dms_api
 from thermokeeper.server.gadgetkeeper import activation as activation_api
 from thermokeeper.server.gadgetkeeper import devices as device_api
+from thermokeeper.server.gadgetkeeper import original as original_api
 from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
 from thermokeeper.server.http.context import Context, Ctx, stranger
@@ -119,6 +120,7 @@ def create_app(settings: Settings) -> FastAPI:
         strangers_bytes=settings.limits.device_body_bytes,
         refusal_of=functools.partial(stranger, app.state.context),
     )
+    app.add_middleware(original_api.TextJson)
     app.add_middleware(Polls, known=known, sightings=sightings)
     app.router.routes.extend(_routes())
     _add_server_pages(app)
@@ -129,7 +131,16 @@ def create_app(settings: Settings) -> FastAPI:
 @functools.cache
 def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
-    parts = (activation_api, device_api, dms_api, vendor_versions_api, vendor_products_api, vendor_fleet_api)
+    # the original's first: its activation of a serial number "version" isn't a call of the thing "activate"
+    parts = (
+        activation_api,
+        original_api,
+        device_api,
+        dms_api,
+        vendor_versions_api,
+        vendor_products_api,
+        vendor_fleet_api,
+    )
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)
     for module in (*parts, vendor_dms_api, owner_api, owner_dms_api):

@@ -5,15 +5,18 @@ import json
 from fastapi import APIRouter, Request, Response
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.fields import is_id
+from thermokeeper.server.gadgetkeeper import original
 from thermokeeper.server.http.context import CallingThing, Ctx, OwnDevice, OwnThing
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
 from thermokeeper.server.http.responses import document, refusal, refusals_of
 from thermokeeper.server.http.streaming import Base64JsonResponse, FileResponse
 from thermokeeper.server.http.things import Word, check_word, confirm_version, store_property, take_points
 from thermokeeper.server.refusals import ApiError, not_found
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import names, registry
+from thermokeeper.server.rules.names import name_of
 from thermokeeper.server.rules.rows import find_thing, find_version, thing_row
-from thermokeeper.server.storage.models import PropertyValue, Version
+from thermokeeper.server.storage.models import PropertyValue, Reading, Version
 
 _refusals = refusals_of(
     {
@@ -143,10 +146,11 @@ def _firmware_for(ctx: Ctx, version_id: str, thing_id: str) -> Version:
     responses=_refusals(400, 401, 403, 404, s400="name not allowed"),
 )
 def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> schemas.ThingSummary:
-    """A name has 1 to 64 printable characters and no space at an end."""
+    """A name has 1 to 64 printable characters and no space at an end. One that another thing of its owner has gets a
+    number: the answer says which name it became."""
     with ctx.database.writing() as session:
         thing = thing_row(session, thing_id)
-        thing.name = body.name
+        names.give(session, thing, body.name)
         return schemas.ThingSummary(
             id=thing.id,
             name=thing.name,
@@ -163,7 +167,13 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
     responses={**_refusals(400, 401, 403, 404, 413), 429: refusal("too many of this thing; Retry-After says when")},
 )
 def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
-    """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once."""
+    """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once.
+
+    An event is there with its first point, sent by its name; then its id may stand for that."""
+    check_word(event, "event")
+    if is_id(event):
+        with ctx.database.reading() as session:
+            event = name_of(session, Reading, thing_id, event)
     take_points(ctx, thing_id, event, body)
     return Response(status_code=204)
 
@@ -172,14 +182,23 @@ def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas
     "/things/{thing_id}/properties/{name}/value.json",
     summary="Get property value",
     response_model=schemas.PropertyOut,
-    responses=_refusals(400, 401, 403, 404, s404="no such thing, or the property was never set"),
+    responses={
+        **original.VALUE_RESPONSES,
+        **_refusals(400, 401, 403, 404, s404="no such thing, or the property was never set"),
+    },
 )
-def get_property(ctx: Ctx, thing_id: OwnThing, name: Word) -> schemas.PropertyOut:
+def get_property(
+    ctx: Ctx, request: Request, response: Response, thing_id: OwnThing, name: Word
+) -> schemas.PropertyOut | Response:
+    """`{"value", "at"}`, or the value itself for who says `Accept: text/json`. The name may be its id."""
     check_word(name, "property")
     with ctx.database.reading() as session:
-        row = session.get(PropertyValue, (thing_id, name))
+        row = session.get(PropertyValue, (thing_id, name_of(session, PropertyValue, thing_id, name)))
         if row is None:
             raise not_found("property")
+        if original.wants_bare(request):
+            return Response(row.value, media_type=original.MEDIA_TYPE, headers={"Vary": "Accept"})
+        response.headers["Vary"] = "Accept"
         return schemas.PropertyOut(value=json.loads(row.value), at=row.changed_at)
 
 
@@ -189,9 +208,13 @@ def get_property(ctx: Ctx, thing_id: OwnThing, name: Word) -> schemas.PropertyOu
     status_code=204,
     responses=_refusals(400, 401, 403, 404, 413, s413="too long a value"),
 )
-def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyIn) -> Response:
-    """A number, a text (up to 1024 characters), true, false or null. A property is there once it is set."""
+def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyBody) -> Response:
+    """A number, a text (up to 1024 characters), true, false or null, in an object or by itself. A property is there
+    once it is set by its name; then its id may stand for that."""
     check_word(name, "property")
+    if is_id(name):
+        with ctx.database.reading() as session:
+            name = name_of(session, PropertyValue, thing_id, name)
     text = json.dumps(body.value)
     if len(text) > ctx.settings.limits.property_bytes:
         raise ApiError(413, "too_large", f"a property's value has at most {ctx.settings.limits.property_bytes} bytes")

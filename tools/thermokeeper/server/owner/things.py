@@ -15,7 +15,7 @@ from thermokeeper.server.http.responses import Responses, document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
 from thermokeeper.server.http.things import datapoints_page
 from thermokeeper.server.refusals import ApiError, blocked, conflict, not_found
-from thermokeeper.server.rules import audit, dms_standing, registry
+from thermokeeper.server.rules import audit, dms_standing, names, registry
 from thermokeeper.server.rules.dms_provisioning import device_row
 from thermokeeper.server.rules.rows import clean, find_thing, serial_row
 from thermokeeper.server.storage.models import Owner, Serial, Thing
@@ -38,13 +38,13 @@ _OTHERS: Responses = {
         400: refusal("malformed request, or name not allowed"),
         403: refusal("the serial number is blocked"),
         404: refusal("no such serial number"),
-        409: refusal("another owner has claimed it"),
+        409: refusal("another owner has claimed it, or another thing of one's own has this name"),
         429: refusal("too many tries"),
     },
 )
 def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest) -> schemas.OwnedThing:
     """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
-    for a new thing, and an existing one keeps its own."""
+    for a new thing, and an existing one keeps its own, with a number if another of one's things has it."""
     number = body.serial_number
     with limited(ctx, f"owner {owner_id}", "claim", number, owner_id), ctx.database.writing() as session:
         if not is_serial_number(number):
@@ -66,9 +66,7 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
             audit.note(session, f"owner {owner.name}", "serial.claimed", number)
         if thing is None:
             thing = registry.new_thing(session, serial, body.name)
-        elif body.name is not None:
-            thing.name = body.name
-        thing.owner_id = owner_id
+        names.own(session, thing, owner_id, body.name)
         return _json(ctx, thing)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from thermokeeper.contract import schemas
+from thermokeeper.server.rules.names import id_of
 from thermokeeper.server.storage.models import Product, Serial, Template, Thing, Version
 
 
@@ -121,8 +122,18 @@ def summary_or_none(version: Version | None) -> schemas.VersionSummary | None:
 
 
 def properties(thing: Thing) -> list[schemas.Property]:
-    return [schemas.Property(name=row.name, value=json.loads(row.value), at=row.changed_at) for row in thing.properties]
+    return [
+        schemas.Property(
+            id=id_of("property", thing.id, row.name), name=row.name, value=json.loads(row.value), at=row.changed_at
+        )
+        for row in thing.properties
+    ]
 
 
 def readings(thing: Thing) -> list[schemas.LastReading]:
-    return [schemas.LastReading(event=row.event, value=row.value, at=row.at, count=row.count) for row in thing.readings]
+    return [
+        schemas.LastReading(
+            id=id_of("event", thing.id, row.event), event=row.event, value=row.value, at=row.at, count=row.count
+        )
+        for row in thing.readings
+    ]

@@ -141,10 +141,11 @@ class Thing(Base):
     """A device as the service knows it. `key_hash` is None until it activates: it has one key or none."""
 
     __tablename__ = "things"
+    __table_args__ = (Index(None, "owner_id", "name"),)
 
     id: Mapped[str] = _id()
     serial_id: Mapped[str] = mapped_column(ForeignKey("serials.id"), unique=True)
-    owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"), index=True)
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[str] = mapped_column(index=True)  # to find one that isn't taken
     key_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     current_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)

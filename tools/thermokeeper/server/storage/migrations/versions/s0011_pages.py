@@ -1,4 +1,4 @@
-"""An index for the versions of a template, oldest first, page by page."""
+"""Indexes for the versions of a template, oldest first, page by page, and for an owner's things by name."""
 
 from alembic import op
 
@@ -10,3 +10,5 @@ def upgrade() -> None:
     op.create_index(
         "ix_versions_template_id_versions_created_at_versions_id", "versions", ["template_id", "created_at", "id"]
     )
+    op.create_index("ix_things_owner_id_things_name", "things", ["owner_id", "name"])
+    op.drop_index("ix_things_owner_id", "things")
