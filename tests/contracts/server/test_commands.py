@@ -110,6 +110,29 @@ def test_an_owners_day(run, shop):
     assert "thing   Hall\n" in run("owner", "claim", device.number, "--name", "Hall", *token)
     assert "temperature 19.25" in run("owner", "things", *token)
     assert "19.25" in run("owner", "readings", device.thing, *token)
+    version = shop.version("7", publish=True)
+    assert version.id in run("owner", "versions", device.thing, *token)
+    assert "7 (one's own choice)" in run("owner", "target", device.thing, "7", *token)
+    assert "its owner's choice" in run("serial", "show", device.number)
+    shop.version("8", publish=True)
+    found = json.loads(run("owner", "target", device.thing, version.id, "--json", *token))
+    assert found["targetVersion"]["name"] == "7" and found["targetByOwner"]
+    assert "8 (the vendor's)" in run("owner", "target", device.thing, "--vendors", *token)
+
+
+def test_lists_take_a_limit(run, shop):
+    for name in ("1", "2"):
+        shop.version(name)
+    shop.owner()
+    for words in (
+        ("template", "list"),
+        ("product", "list"),
+        ("owner", "list"),
+        ("version", "list", shop.template.name),
+    ):
+        assert len(json.loads(run(*words, "--limit", "1", "--json"))) == 1
+        assert "(none)" not in run(*words)
+    assert [row["name"] for row in json.loads(run("version", "list", shop.template.name, "--json"))] == ["1", "2"]
 
 
 def test_serial_numbers_come_from_a_file_too(run, shop):

@@ -261,6 +261,19 @@ def test_a_device_that_asks_for_a_name_that_is_taken_is_not_refused(shop, owner)
     assert len({thing.name for thing in owner.things()}) == 3
 
 
+def test_boards_of_products_with_the_same_name_get_numbers_when_they_are_activated(shop, make_shop):
+    other = make_shop(shop.server, shop.http)
+    account = shop.owner()
+    with OwnerClient(shop.server.url, account.token) as owner:
+        for one in (shop, other):
+            shop.vendor.grant_access(account.id, one.tag)
+            board = shop.board().provision(shop.vendor.create_dms_token().token)
+            owner.claim_device(board.uuid)
+            assert board.activate(one.tag).status_code == 200
+        assert sorted(thing.name for thing in owner.things()) == ["Thermometer 1", "Thermometer 1 2"]
+    other.vendor.close()
+
+
 def test_boards_with_a_token_get_numbers_too(shop):
     account = shop.owner()
     shop.vendor.grant_access(account.id, shop.tag)

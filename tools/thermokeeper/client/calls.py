@@ -16,7 +16,7 @@ from thermokeeper.errors import ToolError
 _UPLOAD_BLOCK_BYTES = 64 * 1024
 _NAMES_SHOWN = 10
 
-Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner)
+Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner, schemas.VersionSummary)
 
 
 class VendorClient(Connection):
@@ -277,6 +277,24 @@ class OwnerClient(Connection):
         """Last arrived first."""
         path = f"/v1/owner/things/{segment(thing_id)}/datapoints.json"
         return self._pages(schemas.Datapoint, path, limit, event=event)
+
+    def available_versions(self, thing_id: str) -> list[schemas.AvailableVersion]:
+        """What may be chosen for a thing."""
+        path = f"/v1/owner/things/{segment(thing_id)}/available-versions.json"
+        return self._call(list[schemas.AvailableVersion], "GET", path)
+
+    def choose_target(self, thing_id: str, version: str) -> schemas.OwnedThing:
+        """version: an id, or the name of one that is available or that the thing runs."""
+        if not is_id(version):
+            current = self.thing(thing_id).current_version
+            known = [*self.available_versions(thing_id), *([current] if current is not None else [])]
+            version = _pick("available version", version, known).id
+        body = request(schemas.SwitchRequest, id=version)
+        return self._call(schemas.OwnedThing, "PUT", f"/v1/owner/things/{segment(thing_id)}/target-version.json", body)
+
+    def leave_target(self, thing_id: str) -> schemas.OwnedThing:
+        """What the vendor publishes is the target again."""
+        return self._call(schemas.OwnedThing, "DELETE", f"/v1/owner/things/{segment(thing_id)}/target-version.json")
 
     def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
         body = request(dms_schemas.DmsClaimRequest, uuid=uuid)

@@ -252,6 +252,7 @@ class Serial(Message):
     own_template: bool
     target_version: VersionSummary | None = Field(description="what its device should run")
     own_target: bool
+    target_by_owner: bool = Field(description="whether that target is its owner's choice")
     proof_key_id: Id | None = Field(description="shows which `proofKey` it has, without telling it; null: none")
     thing: Id | None
     created: Time
@@ -328,5 +329,6 @@ class OwnedThing(Message):
     product: Code
     current_version: VersionSummary | None
     target_version: VersionSummary | None
+    target_by_owner: bool = Field(description="whether it is this owner's choice, not the vendor's")
     last_seen: Time | None
     readings: list[LastReading]

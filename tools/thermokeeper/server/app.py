@@ -29,6 +29,7 @@ from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.polls import Polls
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.owner import dms as owner_dms_api
+from thermokeeper.server.owner import targets as owner_targets_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules.known import KnownDevices
@@ -143,7 +144,7 @@ def _routes() -> list[BaseRoute]:
     )
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)
-    for module in (*parts, vendor_dms_api, owner_api, owner_dms_api):
+    for module in (*parts, vendor_dms_api, owner_api, owner_targets_api, owner_dms_api):
         app.include_router(module.router)
     return app.router.routes[before:]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thermokeeper.client.commands.support import cell, owner_call, print_item, print_list, vendor_call, when
+from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
@@ -147,6 +148,40 @@ def owner_things(client: "OwnerClient", as_json: bool) -> None:
         "ID": lambda row: row.id,
     }
     print_list(client.things(), as_json, columns)
+
+
+@owner.command("versions")
+@click.argument("thing_id", metavar="THING")
+@owner_call
+def owner_versions(client: "OwnerClient", thing_id: str, as_json: bool) -> None:
+    """As an owner, list the versions that one may choose for the thing with the id THING."""
+    columns: dict[str, Any] = {
+        "VERSION": lambda row: row.name,
+        "RELEASE": lambda row: row.release_version,
+        "DESCRIPTION": lambda row: row.description,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.available_versions(thing_id), as_json, columns)
+
+
+@owner.command("target")
+@click.argument("thing_id", metavar="THING")
+@click.argument("version", metavar="[VERSION]", required=False)
+@click.option("--vendors", is_flag=True, help="What the vendor publishes again.")
+@owner_call
+def owner_target(client: "OwnerClient", thing_id: str, version: str | None, vendors: bool, as_json: bool) -> None:
+    """As an owner, choose what the thing with the id THING should run: one of `owner versions`, or what it runs, to stay
+    with that. VERSION is a name or an id.
+
+    \b
+    Example:
+      thermokeeper owner target d5673e80218f11e3a1c46c626dd90e00 2 --owner-token TOKEN
+    """
+    if (version is None) != vendors:
+        raise ToolError("give either VERSION or --vendors")
+    found = client.leave_target(thing_id) if version is None else client.choose_target(thing_id, version)
+    whose = "one's own choice" if found.target_by_owner else "the vendor's"
+    print_item(found, as_json, {"thing": found.name, "target": f"{cell(found.target_version)} ({whose})"})
 
 
 @owner.command("readings")

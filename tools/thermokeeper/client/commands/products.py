@@ -198,12 +198,15 @@ def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
 
 def _show_serial(found: Any, as_json: bool) -> None:
     target = cell(found.target_version)
+    whose = "its own" if found.own_target else "what its template has published"
+    if found.target_by_owner:
+        whose = "its owner's choice"
     lines: dict[str, object] = {
         "serial": found.serial_number,
         "product": found.product,
         "status": found.status,
         "template": f"{found.template} ({'its own' if found.own_template else 'the default of its product'})",
-        "target": f"{target} ({'its own' if found.own_target else 'what its template has published'})",
+        "target": f"{target} ({whose})",
         "has to prove itself": found.proof_key_id is not None,
         "thing": found.thing,
     }

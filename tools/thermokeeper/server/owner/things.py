@@ -22,7 +22,7 @@ from thermokeeper.server.storage.models import Owner, Serial, Thing
 
 router = owner_router()
 
-_OTHERS: Responses = {
+OTHERS: Responses = {
     403: refusal("the thing is another owner's, or nobody's"),
     404: refusal("no such thing"),
 }
@@ -67,7 +67,7 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
         if thing is None:
             thing = registry.new_thing(session, serial, body.name)
         names.own(session, thing, owner_id, body.name)
-        return _json(ctx, thing)
+        return owned_thing(ctx, thing)
 
 
 @router.get(
@@ -83,25 +83,25 @@ def list_own_things(
         rows = select(Thing).join(Thing.serial).where(Thing.owner_id == owner_id).order_by(Serial.number)
         rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_things())
         found, following = page_of(session, rows, limit, lambda row: row.serial.number)
-        return Page(items=[_json(ctx, row) for row in found], next=following)
+        return Page(items=[owned_thing(ctx, row) for row in found], next=following)
 
 
 @router.get(
     "/things/{thing_id}.json",
     summary="Get one of one's things",
     response_model=schemas.OwnedThing,
-    responses=_OTHERS,
+    responses=OTHERS,
 )
 def get_own_thing(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.OwnedThing:
     with ctx.database.reading() as session:
-        return _json(ctx, _own(session, thing_id, owner_id))
+        return owned_thing(ctx, own_thing(session, thing_id, owner_id))
 
 
 @router.get(
     "/things/{thing_id}/datapoints.json",
     summary="List the datapoints of one of one's things, last arrived first",
     response_model=Page[schemas.Datapoint],
-    responses={**BAD, **_OTHERS},
+    responses={**BAD, **OTHERS},
 )
 def list_own_datapoints(
     ctx: Ctx,
@@ -112,17 +112,18 @@ def list_own_datapoints(
     limit: Limit = 100,
 ) -> Page[schemas.Datapoint]:
     with ctx.database.reading() as session:
-        return datapoints_page(session, _own(session, thing_id, owner_id), event, after, limit)
+        return datapoints_page(session, own_thing(session, thing_id, owner_id), event, after, limit)
 
 
-def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
+def own_thing(session: Session, thing_id: str, owner_id: str) -> Thing:
+    """ApiError 404, or 403 if it isn't this owner's."""
     thing = find_thing(session, thing_id)
     if thing.owner_id != owner_id:
         raise ApiError(403, "forbidden", "this thing is not yours")
     return thing
 
 
-def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:
+def owned_thing(ctx: Context, thing: Thing) -> schemas.OwnedThing:
     return schemas.OwnedThing(
         id=thing.id,
         name=thing.name,
@@ -130,6 +131,7 @@ def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:
         product=thing.serial.product.code,
         current_version=registry.summary_or_none(thing.current_version),
         target_version=registry.summary_or_none(registry.target_of(thing.serial)),
+        target_by_owner=thing.serial.target_by_owner,
         last_seen=ctx.sightings.of_thing(thing),
         readings=registry.readings(thing),
     )

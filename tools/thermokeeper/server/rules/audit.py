@@ -1,4 +1,4 @@
-"""The audit: one line for each change of a token, a device, a claim, an access or an activation."""
+"""The audit: one line for each change of a token, a device, a claim, an access, an activation or an owner's target."""
 
 from sqlalchemy.orm import Session
 

@@ -93,6 +93,7 @@ def _put_into(session: Session, device: DmsDevice, product: Product) -> Serial:
         former = serial.product
         serial.product = product
         serial.own_template = serial.own_target = None
+        serial.target_by_owner = False
     session.flush()
     thing = serial.thing or registry.new_thing(session, serial)
     if former is not None:

@@ -77,6 +77,22 @@ def available_to(thing: Thing) -> list[tuple[Version, bool]]:
     return list(found.values())
 
 
+def choices_of(thing: Thing) -> list[tuple[Version, bool]]:
+    """The same for who chooses its target: also what its template has published, whatever its target is now."""
+    found = available_to(thing)
+    template = template_of(thing.serial)
+    published = template.target
+    known = {version.id for version, _ in found} | {thing.current_version_id}
+    if published is not None and published.id not in known:
+        found.append((published, published.update_by_thing))
+    target = target_of(thing.serial)  # a prototype is for whom the vendor has chosen
+    return [
+        (version, automatic)
+        for version, automatic in found
+        if version.template_id == template.id and (not version.prototype or version is target)
+    ]
+
+
 def may_download(thing: Thing, version: Version) -> bool:
     """A device gets the versions of its template; a prototype only when it is meant for it."""
     if version.template_id != template_of(thing.serial).id:

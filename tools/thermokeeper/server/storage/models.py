@@ -117,6 +117,8 @@ class Serial(Base):
     product_id: Mapped[str] = mapped_column(ForeignKey("products.id"))
     template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"), index=True)
     target_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
+    # whether the target of its own is the owner's choice, not the vendor's
+    target_by_owner: Mapped[bool] = mapped_column(default=False)
     blocked: Mapped[bool] = mapped_column(default=False)
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))

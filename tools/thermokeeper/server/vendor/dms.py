@@ -228,7 +228,7 @@ def list_audit(
     after: After = None,
     limit: Limit = 100,
 ) -> Page[dms_schemas.AuditLine]:
-    """Tokens, devices that provision themselves, claims, access and activations."""
+    """Tokens, devices that provision themselves, claims, access, activations and targets that owners choose."""
     with ctx.database.reading() as session:
         rows = select(AuditLine).order_by(AuditLine.id.desc())
         if subject is not None:

@@ -1,5 +1,6 @@
-"""Indexes for the versions of a template, oldest first, page by page, and for an owner's things by name."""
+"""Indexes for a template's versions by age and an owner's things by name; targets that owners choose."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0011"
@@ -12,3 +13,4 @@ def upgrade() -> None:
     )
     op.create_index("ix_things_owner_id_things_name", "things", ["owner_id", "name"])
     op.drop_index("ix_things_owner_id", "things")
+    op.add_column("serials", sa.Column("target_by_owner", sa.Boolean(), nullable=False, server_default=sa.false()))
