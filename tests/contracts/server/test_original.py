@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -237,6 +239,26 @@ def test_an_owner_gives_no_name_twice_and_another_owner_may(shop, owner, refused
         owner.claim(shop.serial(), "Cellar")
 
 
+def test_of_claims_and_renames_at_once_none_leaves_a_name_twice(shop, owner):
+    numbers = [shop.serial() for _ in range(3)]
+    devices = [shop.device() for _ in range(3)]
+    for device in devices:
+        owner.claim(device.number)
+
+    def rename(device):
+        with httpx.Client(base_url=shop.server.url, timeout=30) as http:
+            path, headers = f"/v1/things/{device.thing}.json", {"X-ApiKey": device.key}
+            return http.put(path, json={"name": "Cellar"}, headers=headers).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        claims = [pool.submit(lambda number=number: _claim(shop, owner, number, "Cellar")) for number in numbers]
+        renames = [pool.submit(rename, device) for device in devices]
+    statuses = sorted(claim.result().status_code for claim in claims)
+    assert statuses in ([201, 409, 409], [409, 409, 409]) and [one.result() for one in renames] == [200] * 3
+    names = [thing.name for thing in owner.things()]
+    assert len(set(names)) == len(names) and "Cellar" in names
+
+
 def test_things_that_have_the_same_name_when_they_are_claimed_get_numbers(shop, owner):
     devices = [shop.device() for _ in range(3)]
     for device in devices:
@@ -270,8 +292,23 @@ def test_boards_of_products_with_the_same_name_get_numbers_when_they_are_activat
             board = shop.board().provision(shop.vendor.create_dms_token().token)
             owner.claim_device(board.uuid)
             assert board.activate(one.tag).status_code == 200
-        assert sorted(thing.name for thing in owner.things()) == ["Thermometer 1", "Thermometer 1 2"]
+        assert sorted(thing.name for thing in owner.things()) == ["Thermometer 1", "Thermometer 2"]
     other.vendor.close()
+
+
+def test_a_thing_that_was_there_before_its_device_came_with_a_token_gets_a_number_too(shop, owner):
+    first = shop.device()
+    first.call("PUT", ".json", {"name": "ThermometerDevice"})
+    owner.claim(first.number)
+    uuid = str(uuid4())
+    shop.vendor.add_serial(shop.tag, uuid)
+    found = _activate(shop.http, uuid).json()
+    path, headers = f"/v1/things/{found['thingId']}.json", {"X-ApiKey": found["apiKey"]}
+    named = shop.http.put(path, json={"name": "ThermometerDevice"}, headers=headers)
+    assert named.json()["name"] == "ThermometerDevice", "nobody's yet"
+    shop.vendor.create_dms_token(uuid=uuid)
+    owner.claim_device(uuid)
+    assert shop.vendor.thing(uuid).name == "ThermometerDevice 2"
 
 
 def test_boards_with_a_token_get_numbers_too(shop):

@@ -1,4 +1,4 @@
-"""An owner chooses what his thing runs, among what there is for it; the vendor's word for one device stands before it."""
+"""An owner chooses what his thing runs among what there is for it; the vendor's word for one device comes first."""
 
 from __future__ import annotations
 

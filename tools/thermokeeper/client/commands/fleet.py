@@ -170,8 +170,8 @@ def owner_versions(client: "OwnerClient", thing_id: str, as_json: bool) -> None:
 @click.option("--vendors", is_flag=True, help="What the vendor publishes again.")
 @owner_call
 def owner_target(client: "OwnerClient", thing_id: str, version: str | None, vendors: bool, as_json: bool) -> None:
-    """As an owner, choose what the thing with the id THING should run: one of `owner versions`, or what it runs, to stay
-    with that. VERSION is a name or an id.
+    """As an owner, choose what the thing with the id THING should run. VERSION is the name or id of one that
+    `owner versions` lists, or of the one that it runs, to stay with that.
 
     \b
     Example:

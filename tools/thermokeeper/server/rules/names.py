@@ -1,6 +1,7 @@
 """What things, events and properties are called: a thing's name, unique among its owner's, and the ids beside names."""
 
 import hashlib
+import re
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from thermokeeper.server.refusals import conflict, not_found
 from thermokeeper.server.storage.models import Owner, PropertyValue, Reading, Thing
 
 _LONGEST = 64
+_ITS_NUMBER = re.compile(r" \d+$")  # of a generated name, which is unique for a product only
 
 # -- things ------------------------------------------------------------------------------------------------------------
 
@@ -40,7 +42,7 @@ def own(session: Session, thing: Thing, owner_id: str | None, name: str | None =
         if _is_taken(session, thing, owner_id, name or thing.name):
             if name is not None:
                 raise conflict("name_taken", "another of your things has this name")
-            thing.name = _numbered(session, owner_id, thing.name)
+            thing.name = _numbered(session, owner_id, _ITS_NUMBER.sub("", thing.name))
         elif name is not None:
             thing.name = name
     thing.owner_id = owner_id
