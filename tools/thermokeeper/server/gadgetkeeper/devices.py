@@ -164,7 +164,10 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
     "/things/{thing_id}/events/{event}/datapoints.json",
     summary="Event datapoints: deliver readings",
     status_code=204,
-    responses={**_refusals(400, 401, 403, 404, 413), 429: refusal("too many of this thing; Retry-After says when")},
+    responses={
+        **_refusals(400, 401, 403, 404, 413, s404="no such thing, or an id of no event"),
+        429: refusal("too many of this thing; Retry-After says when"),
+    },
 )
 def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
     """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once.
@@ -206,7 +209,9 @@ def get_property(
     "/things/{thing_id}/properties/{name}/value.json",
     summary="Set property value",
     status_code=204,
-    responses=_refusals(400, 401, 403, 404, 413, s413="too long a value"),
+    responses=_refusals(
+        400, 401, 403, 404, 413, s404="no such thing, or an id of no property", s413="too long a value"
+    ),
 )
 def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyBody) -> Response:
     """A number, a text (up to 1024 characters), true, false or null, in an object or by itself. A property is there
