@@ -61,6 +61,16 @@ class Queries:
                         found.append(f"{step}: {statement}")
         return found
 
+    def sorts(self, engine: Engine) -> list[str]:
+        """Steps that sort rows which no index has in the order that is asked for: all of them, for a page of a few."""
+        with engine.connect() as connection:
+            return [
+                f"{row[3]}: {statement}"
+                for statement, parameters in self.seen.items()
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                if "TEMP B-TREE" in row[3] or (row[3].startswith("SCAN ") and "INDEX" not in row[3])
+            ]
+
 
 @contextmanager
 def watched() -> Iterator[Queries]:

@@ -55,7 +55,7 @@ def answering() -> Iterator[Callable[..., str]]:
 def test_this_machine_s_own_addresses_are_never_asked_by_a_proxy(shop, environment, proxy):
     environment.setenv(*proxy.split("="))
     with VendorClient(shop.server.url, shop.server.vendor_token) as vendor:
-        assert vendor.templates()
+        assert list(vendor.templates())
 
 
 def test_a_proxy_that_can_not_be_used_is_one_line_without_its_password(environment):
@@ -71,7 +71,7 @@ def test_a_proxy_that_does_not_answer_is_named(environment):
         VendorClient("http://server.example", "a" * 32) as vendor,
         pytest.raises(ToolError, match="by the proxy that http_proxy names") as refused,
     ):
-        vendor.templates()
+        list(vendor.templates())
     assert "hunter2" not in str(refused.value) and "server run" not in str(refused.value)
 
 
@@ -90,5 +90,5 @@ def test_a_proxy_that_does_not_answer_is_named(environment):
 )
 def test_the_page_of_a_proxy_before_the_server_is_told_as_such(answering, status, headers, said):
     with VendorClient(answering(status, headers), "a" * 32) as vendor, pytest.raises(ToolError) as refused:
-        vendor.templates()
+        list(vendor.templates())
     assert said in str(refused.value) and "\n" not in str(refused.value)

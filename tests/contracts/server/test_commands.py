@@ -96,6 +96,29 @@ def test_an_owners_day(run, shop):
     assert "thing   Hall\n" in run("owner", "claim", device.number, "--name", "Hall", *token)
     assert "temperature 19.25" in run("owner", "things", *token)
     assert "19.25" in run("owner", "readings", device.thing, *token)
+    version = shop.version("7", publish=True)
+    assert version.id in run("owner", "versions", device.thing, *token)
+    assert "7 (one's own choice)" in run("owner", "target", device.thing, "7", *token)
+    assert "its owner's choice" in run("serial", "show", device.number)
+    shop.version("8", publish=True)
+    found = json.loads(run("owner", "target", device.thing, version.id, "--json", *token))
+    assert found["targetVersion"]["name"] == "7" and found["targetByOwner"]
+    assert "8 (the vendor's)" in run("owner", "target", device.thing, "--vendors", *token)
+
+
+def test_lists_take_a_limit(run, shop):
+    for name in ("1", "2"):
+        shop.version(name)
+    shop.owner()
+    for words in (
+        ("template", "list"),
+        ("product", "list"),
+        ("owner", "list"),
+        ("version", "list", shop.template.name),
+    ):
+        assert len(json.loads(run(*words, "--limit", "1", "--json"))) == 1
+        assert "(none)" not in run(*words)
+    assert [row["name"] for row in json.loads(run("version", "list", shop.template.name, "--json"))] == ["1", "2"]
 
 
 def test_serial_numbers_come_from_a_file_too(run, shop):
@@ -133,7 +156,7 @@ def test_a_version_whose_firmware_is_refused_does_not_take_the_name(run, shop, t
     firmware.write_bytes(b"TKREL001 damaged")
     with pytest.raises(ToolError, match="begins like a release"):
         run("version", "create", "--template", shop.template.id, "--firmware", str(firmware), "1")
-    assert shop.vendor.versions(shop.template.id) == []
+    assert list(shop.vendor.versions(shop.template.id)) == []
 
 
 def test_without_a_token_it_says_how_to_give_one():
@@ -196,7 +219,7 @@ def test_server_run_prints_its_address_and_no_token_into_a_log_and_stops_on_ctrl
     with _running(tmp_path / "data") as (process, url, output):
         token = (tmp_path / "data" / "vendor-token").read_text().strip()
         headers = {"X-VendorToken": token}
-        assert httpx.get(f"{url}/v1/vendor/templates.json", headers=headers, timeout=30).json() == []
+        assert httpx.get(f"{url}/v1/vendor/templates.json", headers=headers, timeout=30).json()["items"] == []
         process.send_signal(signal.SIGINT)
         printed, log = output()
         assert process.wait(20) == 0, log

@@ -79,7 +79,7 @@ def test_a_server_that_is_killed_loses_nothing_that_it_answered(tmp_path):
             assert answer.status_code == 201
         process.kill()
     with LocalServer(tmp_path) as server, httpx.Client(base_url=server.url, headers={"X-VendorToken": token}) as http:
-        assert len(http.get("/v1/vendor/templates.json").json()) == 5
+        assert len(http.get("/v1/vendor/templates.json").json()["items"]) == 5
 
 
 def test_sqlite_is_in_wal_mode_with_foreign_keys_and_a_busy_timeout(tmp_path):
@@ -197,7 +197,7 @@ def test_a_database_of_each_former_schema_is_migrated_in_place_and_keeps_everyth
             assert hour == (1, 21.5, "20:00:00")
             called = http.get(f"/v1/things/{THING}/version.json", headers={"X-ApiKey": KEY})
             assert called.json()["id"] == VERSION
-            assert shop.active_board().uuid and not shop.vendor.products()[-1].proof_required
+            assert shop.active_board().uuid and not list(shop.vendor.products())[-1].proof_required
             shop.vendor.close()
     copies = list(tmp_path.glob("*before-migration*"))
     assert [copy.name for copy in copies] == [f"{path.name}.before-migration-{number:04}"]

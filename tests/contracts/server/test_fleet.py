@@ -39,6 +39,13 @@ def test_no_list_walks_the_fleet(shop, engine):
     with watched() as queries:
         shop.http.post("/v1/owner/claims.json", json={"serialNumber": device.number}, headers=headers)
         shop.http.get("/v1/owner/things.json", headers=headers)
+        device.call("PUT", ".json", {"name": "Cellar"})
+        shop.http.get(f"/v1/owner/things/{device.thing}/available-versions.json", headers=headers)
+        shop.http.put(f"/v1/owner/things/{device.thing}/target-version.json", json={"id": version.id}, headers=headers)
+        shop.http.delete(f"/v1/owner/things/{device.thing}/target-version.json", headers=headers)
+        device.call("PUT", f"/properties/{'0' * 32}/value.json", {"value": 1})
+        device.post_points([{"value": 1}], event="0" * 32)
+        shop.http.put(f"/v1/things/activate/{device.number}.json")
         shop.http.get(f"/v1/owner/things/{device.thing}/datapoints.json", headers=headers)
     assert queries.walks(engine) == []
 
@@ -78,3 +85,42 @@ def test_a_page_takes_as_many_queries_as_one_of_its_items(shop):
     with watched() as queries:
         assert len(shop.http.get("/v1/owner/things.json", headers=headers).json()["items"]) == 25
     assert queries.count <= 6
+
+
+def _first_page_and_second(shop, path, mark):
+    """Both answered; `mark` is one to go on from."""
+    headers = {"X-VendorToken": shop.server.vendor_token}
+    for query in ("limit=1", f"limit=1000&after={mark}"):
+        assert shop.http.get(f"/v1/vendor{path}?{query}", headers=headers).status_code == 200
+
+
+def test_no_list_of_a_vendors_own_sorts_or_walks_its_table(shop, engine):
+    for number in range(3):
+        shop.version(str(number), publish=True)
+    shop.owner()
+    with watched() as queries:
+        for path, mark in (
+            ("/templates.json", "A"),
+            ("/products.json", "A"),
+            ("/owners.json", "A"),
+            (f"/templates/{shop.template.id}/versions.json", f"20000101T000000.000000-{shop.template.id}"),
+        ):
+            _first_page_and_second(shop, path, mark)
+    assert len(queries.seen) >= 5
+    assert queries.walks(engine) == []
+    assert queries.sorts(engine) == []
+
+
+def test_a_page_of_templates_or_versions_takes_as_many_queries_as_one_item(shop):
+    for number in range(20):
+        template = shop.vendor.create_template(f"T{number} {shop.tag}")
+        shop.version("1", template=template.id, publish=True)
+        shop.version(f"V{number}")
+    with watched() as queries:
+        assert len([row for row in shop.vendor.templates() if row.name.endswith(shop.tag)]) == 21
+    assert queries.count <= 2
+    headers = {"X-VendorToken": shop.server.vendor_token}
+    with watched() as queries:
+        url = f"/v1/vendor/templates/{shop.template.id}/versions.json"
+        assert len(shop.http.get(url, headers=headers).json()["items"]) == 20
+    assert queries.count <= 3

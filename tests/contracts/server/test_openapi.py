@@ -21,6 +21,8 @@ def test_every_path_of_the_contract_is_there(document):
     thing = "/v1/things/{thing_id}"
     assert paths >= {
         ("POST", "/v1/provision/activate.json"),
+        ("PUT", "/v1/things/activate/{serial}.json"),
+        ("POST", "/v1/things.json"),
         ("GET", f"{thing}/target-version.json"),
         ("GET", f"{thing}/version.json"),
         ("PUT", f"{thing}/version.json"),

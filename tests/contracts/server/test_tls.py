@@ -49,16 +49,16 @@ def test_a_vendor_with_the_ca_is_served_and_one_without_it_is_not(tmp_path):
                 VendorClient(server.url, server.vendor_token, ca) as vendor,
                 pytest.raises(ToolError, match="isn't trusted .*; give its CA with --ca"),
             ):
-                vendor.templates()
+                list(vendor.templates())
         wrong_name = server.url.replace("127.0.0.1", "127.1")
         with (
             VendorClient(wrong_name, server.vendor_token, server.ca_path) as vendor,
             pytest.raises(ToolError, match="isn't trusted"),
         ):
-            vendor.templates()
+            list(vendor.templates())
         plain = server.url.replace("https:", "http:")
         with VendorClient(plain, server.vendor_token) as vendor, pytest.raises(ToolError, match="no server at http:"):
-            vendor.templates()
+            list(vendor.templates())
         by_name = httpx.get(
             server.url.replace("127.0.0.1", "localhost") + "/healthz",
             verify=ssl.create_default_context(cafile=server.ca_path),

@@ -1,5 +1,7 @@
 """The vendor's side: what it makes and lists, and how bad input is refused."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from thermokeeper.client.calls import VendorClient
@@ -183,7 +185,9 @@ def test_serial_numbers_are_listed_by_status_and_in_pages(shop):
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"after": "x" * 65}])
 def test_a_bad_query_is_refused(shop, refused, query):
-    refused(_call(shop, "GET", "/things.json", params=query), 400, "bad_request")
+    for path in ("/things.json", "/templates.json", "/products.json", "/owners.json"):
+        refused(_call(shop, "GET", path, params=query), 400, "bad_request")
+    refused(_call(shop, "GET", f"/templates/{shop.template.id}/versions.json", params=query), 400, "bad_request")
     refused(_call(shop, "GET", f"/products/{shop.tag}/serials.json", params=query), 400)
 
 
@@ -243,12 +247,12 @@ def test_the_client_says_what_is_wrong_in_one_line(shop, tmp_path):
         vendor.create_template(shop.template.name)
     assert (refused.value.status, refused.value.code) == (409, "exists")
     with VendorClient(shop.server.url, "wrong-token-0123") as wrong, pytest.raises(Refused, match="401"):
-        wrong.templates()
+        list(wrong.templates())
     with VendorClient("http://127.0.0.1:1", "x" * 16) as nobody, pytest.raises(ToolError, match="no server at"):
-        nobody.templates()
+        list(nobody.templates())
     for url in ("127.0.0.1:80", "ftp://127.0.0.1", ""):
         with VendorClient(url, "x" * 16) as nobody, pytest.raises(ToolError, match="no server's address"):
-            nobody.templates()
+            list(nobody.templates())
 
 
 def test_an_uploaded_file_is_streamed(shop, tmp_path):
@@ -264,3 +268,44 @@ def test_a_board_s_words_are_shown_as_what_they_are(shop):
     device.activate()
     device.call("PUT", "/properties/status/value.json", {"value": "fine\x1b[2J\u202e\nid   0"})
     assert cell(shop.vendor.thing(device.number).properties[0].value) == "fine\ufffd[2J\ufffd\ufffdid   0"
+
+
+def _names(shop, path, limit):
+    """Of all pages; the second is asked for when the first is known."""
+    names, after = [], {}
+    while True:
+        page = _call(shop, "GET", f"{path}?{urlencode({'limit': limit, **after})}").json()
+        assert len(page["items"]) <= limit
+        names += [item.get("code") or item["name"] for item in page["items"]]
+        if page["next"] is None:
+            return names
+        after = {"after": page["next"]}
+
+
+@pytest.mark.parametrize("path", ["/templates.json", "/products.json", "/owners.json"])
+def test_lists_are_whole_and_in_order_page_by_page(shop, path):
+    for number in range(5):
+        shop.vendor.create_template(f"T{number} Ü {shop.tag}")
+        shop.vendor.create_product(f"p{number}-{shop.tag}", "P", shop.template.id)
+        shop.vendor.create_owner(f"O{number} / {shop.tag}")
+    names = _names(shop, path, 2)
+    assert names == _names(shop, path, 1000)
+    assert len([name for name in names if name.endswith(shop.tag)]) >= 5
+    assert len(set(names)) == len(names)
+    found = {"/templates.json": shop.vendor.templates, "/products.json": shop.vendor.products}
+    call = found.get(path, shop.vendor.owners)
+    assert [getattr(row, "code", row.name) for row in call()] == names
+    assert len(list(call(limit=3))) == 3
+
+
+def test_versions_come_oldest_first_page_by_page_even_when_the_last_of_a_page_is_deleted(shop, refused):
+    made = [shop.version(name) for name in ("9", "10", "b", "a", "1")]
+    path = f"/templates/{shop.template.id}/versions.json"
+    assert _names(shop, path, 2) == ["9", "10", "b", "a", "1"]
+    page = _call(shop, "GET", f"{path}?limit=2").json()
+    shop.vendor.delete_version(made[1].id)
+    rest = _call(shop, "GET", f"{path}?{urlencode({'after': page['next']})}").json()
+    assert [item["name"] for item in rest["items"]] == ["b", "a", "1"] and rest["next"] is None
+    assert [row.name for row in shop.vendor.versions(shop.template.name, limit=2)] == ["9", "b"]
+    for wrong in ("x", made[0].id, page["next"][:-1], page["next"].replace("T", "U"), ""):
+        refused(_call(shop, "GET", f"{path}?{urlencode({'after': wrong})}"), 400, "bad_request")

@@ -33,8 +33,8 @@ class VendorClient(AccountCalls, ReadingCalls):
         body = request(schemas.TemplateRequest, name=name, description=description)
         return self._call(schemas.Template, "POST", "/v1/vendor/templates.json", body)
 
-    def templates(self) -> list[schemas.Template]:
-        return self._call(list[schemas.Template], "GET", "/v1/vendor/templates.json")
+    def templates(self, limit: int | None = None) -> Iterator[schemas.Template]:
+        return self._pages(schemas.Template, "/v1/vendor/templates.json", limit)
 
     def template(self, name_or_id: str) -> schemas.Template:
         return pick("template", name_or_id, self.templates())
@@ -69,9 +69,10 @@ class VendorClient(AccountCalls, ReadingCalls):
         )
         return self._call(schemas.Version, "POST", f"/v1/vendor/templates/{template_id}/versions.json", body)
 
-    def versions(self, template: str) -> list[schemas.Version]:
+    def versions(self, template: str, limit: int | None = None) -> Iterator[schemas.Version]:
+        """Oldest first."""
         template_id = self.template(template).id
-        return self._call(list[schemas.Version], "GET", f"/v1/vendor/templates/{template_id}/versions.json")
+        return self._pages(schemas.Version, f"/v1/vendor/templates/{template_id}/versions.json", limit)
 
     def version(self, name_or_id: str) -> schemas.Version:
         if is_id(name_or_id):
@@ -143,8 +144,8 @@ class VendorClient(AccountCalls, ReadingCalls):
         )
         return self._call(schemas.Product, "POST", "/v1/vendor/products.json", body)
 
-    def products(self) -> list[schemas.Product]:
-        return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
+    def products(self, limit: int | None = None) -> Iterator[schemas.Product]:
+        return self._pages(schemas.Product, "/v1/vendor/products.json", limit)
 
     def change_product(self, code: str, **changes: Any) -> schemas.Product:
         """`changes`: proof_required, flash_size."""
@@ -249,8 +250,8 @@ class VendorClient(AccountCalls, ReadingCalls):
     def create_owner(self, name: str) -> schemas.NewOwner:
         return self._call(schemas.NewOwner, "POST", "/v1/vendor/owners.json", request(schemas.OwnerRequest, name=name))
 
-    def owners(self) -> list[schemas.Owner]:
-        return self._call(list[schemas.Owner], "GET", "/v1/vendor/owners.json")
+    def owners(self, limit: int | None = None) -> Iterator[schemas.Owner]:
+        return self._pages(schemas.Owner, "/v1/vendor/owners.json", limit)
 
     # devices that provision themselves; an owner is named by id or name
 
@@ -307,6 +308,24 @@ class OwnerClient(ReadingCalls):
 
     def _thing_path(self, which: str) -> str:
         return f"/v1/owner/things/{segment(which)}"
+
+    def available_versions(self, thing_id: str) -> list[schemas.AvailableVersion]:
+        """What may be chosen for a thing."""
+        path = f"/v1/owner/things/{segment(thing_id)}/available-versions.json"
+        return self._call(list[schemas.AvailableVersion], "GET", path)
+
+    def choose_target(self, thing_id: str, version: str) -> schemas.OwnedThing:
+        """version: an id, or the name of one that is available or that the thing runs."""
+        if not is_id(version):
+            current = self.thing(thing_id).current_version
+            known = [*self.available_versions(thing_id), *([current] if current is not None else [])]
+            version = pick("available version", version, known).id
+        body = request(schemas.SwitchRequest, id=version)
+        return self._call(schemas.OwnedThing, "PUT", f"/v1/owner/things/{segment(thing_id)}/target-version.json", body)
+
+    def leave_target(self, thing_id: str) -> schemas.OwnedThing:
+        """What the vendor publishes is the target again."""
+        return self._call(schemas.OwnedThing, "DELETE", f"/v1/owner/things/{segment(thing_id)}/target-version.json")
 
     def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
         body = request(dms_schemas.DmsClaimRequest, uuid=uuid)

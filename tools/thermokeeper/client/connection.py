@@ -22,6 +22,7 @@ from thermokeeper.errors import ToolError
 
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _PAGE = 1000
+_NAMES_SHOWN = 10
 
 
 class _Named(Protocol):
@@ -215,9 +216,10 @@ def segment(text: str) -> str:
 
 def pick(what: str, name_or_id: str, found: Iterable[Named]) -> Named:
     """The one with this id or name. ToolError tells which there are."""
-    found = list(found)
+    names: list[str] = []
     for item in found:
         if name_or_id in (item.id, item.name):
             return item
-    names = ", ".join(item.name for item in found[:10]) or "none"
-    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {names}")
+        if len(names) < _NAMES_SHOWN:
+            names.append(item.name)
+    raise ToolError(f"there is no {what} {name_or_id!r}; there is: {', '.join(names) or 'none'}")

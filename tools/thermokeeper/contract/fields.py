@@ -1,6 +1,7 @@
 """The values in messages - ids, names, times and the like - as types that say what is allowed."""
 
 import re
+import unicodedata
 from datetime import datetime
 from typing import Annotated
 
@@ -43,6 +44,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _plain(text: str) -> str:
+    if not all(char in " _-" or unicodedata.category(char)[0] in "LMN" for char in text):
+        raise ValueError("has other characters than letters, digits, underscores, spaces and hyphens")
+    return text
+
+
 def _without_slash(text: str) -> str:
     if "/" in text:
         raise ValueError("must not have a slash")
@@ -69,6 +76,7 @@ Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c6
 ProofHex = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
 KeyId = Annotated[str, Field(pattern=KEY_ID_PATTERN, examples=["5f1c0de2c4b8d1e9"])]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
+ThingName = Annotated[Name, AfterValidator(_plain)]  # by people; what a device calls itself is a `Name`
 VersionName = Annotated[
     str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)
 ]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from thermokeeper.contract.fields import (
@@ -15,6 +15,7 @@ from thermokeeper.contract.fields import (
     ProofHex,
     Scalar,
     SerialNumber,
+    ThingName,
     Time,
     VersionName,
 )
@@ -96,6 +97,11 @@ class ThingUpdate(Message):
     name: Name
 
 
+class ThingOfName(Message):
+    name: ThingName
+    description: Description = ""
+
+
 class ThingSummary(Message):
     id: Id
     name: str
@@ -111,6 +117,13 @@ class DatapointIn(BaseModel):
 
 class PropertyIn(BaseModel):
     value: Scalar
+
+
+def _in_an_object(value: object) -> object:
+    return value if isinstance(value, dict) else {"value": value}
+
+
+PropertyBody = Annotated[PropertyIn, BeforeValidator(_in_an_object, json_schema_input_type=PropertyIn | Scalar)]
 
 
 class PropertyOut(BaseModel):
@@ -282,6 +295,7 @@ class Serial(Message):
     own_template: bool
     target_version: VersionSummary | None = Field(description="what its device should run")
     own_target: bool
+    target_by_owner: bool = Field(description="whether that target is its owner's choice")
     proof_key_id: Id | None = Field(description="shows which `proofKey` it has, without telling it; null: none")
     thing: Id | None
     created: Time
@@ -292,16 +306,16 @@ class Added(BaseModel):
 
 
 class LastReading(BaseModel):
+    id: Id = Field(description="the event's: stands for its name in a path")
     event: str
     value: float
     at: Time
     count: int = Field(description="how many datapoints of this event there were")
-    id: Id = Field(description="addresses the event as its name does; it follows from that")
 
 
 class Property(PropertyOut):
+    id: Id = Field(description="stands for its name in a path")
     name: str
-    id: Id = Field(description="addresses the property as its name does; it follows from that")
 
 
 class UpdateFailure(Message):
@@ -374,7 +388,7 @@ class NewOwner(Owner):
 
 class ClaimRequest(VendorRequest):
     serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
-    name: Name | None = Field(default=None, description="for the thing; without it one is generated")
+    name: ThingName | None = Field(default=None, description="for the thing; without it one is generated")
 
 
 class OwnedThing(Message):
@@ -384,5 +398,6 @@ class OwnedThing(Message):
     product: Code
     current_version: VersionSummary | None
     target_version: VersionSummary | None
+    target_by_owner: bool = Field(description="whether it is this owner's choice, not the vendor's")
     last_seen: Time | None
     readings: list[LastReading]

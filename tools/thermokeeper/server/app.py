@@ -33,6 +33,7 @@ from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.owner import dms as owner_dms_api
 from thermokeeper.server.owner import readings as owner_readings_api
+from thermokeeper.server.owner import targets as owner_targets_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules import accounts, roles
@@ -165,6 +166,7 @@ def create_app(settings: Settings) -> FastAPI:
         strangers_bytes=settings.limits.device_body_bytes,
         refusal_of=functools.partial(stranger, app.state.context),
     )
+    app.add_middleware(original_api.TextJson)
     app.add_middleware(Polls, known=known, sightings=sightings)
     whole = app.build_middleware_stack
     app.build_middleware_stack = lambda: Observed(whole(), metrics)  # type: ignore[method-assign]  # around all others
@@ -206,7 +208,8 @@ def _keep_first_account(database: Database, token: str, token_id: str) -> None:
 def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
     parts: tuple[Any, ...] = (
-        *(activation_api, original_api, device_api, dms_api, owner_api, owner_dms_api),
+        # the original's before the device's: its activation of a serial number "version" isn't a call of a thing
+        *(activation_api, original_api, device_api, dms_api, owner_api, owner_targets_api, owner_dms_api),
         *(vendor_templates_api, vendor_versions_api, vendor_products_api, vendor_keys_api, vendor_serials_api),
         *(vendor_failures_api, vendor_fleet_api, vendor_dms_api),
         *(vendor_accounts_api, vendor_audit_api, vendor_readings_api, owner_readings_api),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thermokeeper.client.commands.support import cell, owner_call, print_item, print_list, vendor_call, when
+from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
 if TYPE_CHECKING:
@@ -86,15 +87,16 @@ def owner_create(client: "VendorClient", name: str, as_json: bool) -> None:
 
 
 @owner.command("list")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
-def owner_list(client: "VendorClient", as_json: bool) -> None:
+def owner_list(client: "VendorClient", limit: int | None, as_json: bool) -> None:
     """List the accounts."""
     columns: dict[str, Any] = {
         "OWNER": lambda row: row.name,
         "CREATED": lambda row: when(row.created),
         "ID": lambda row: row.id,
     }
-    print_list(client.owners(), as_json, columns)
+    print_list(client.owners(limit), as_json, columns)
 
 
 @owner.command("claim")
@@ -128,3 +130,37 @@ def owner_things(client: "OwnerClient", as_json: bool) -> None:
         "ID": lambda row: row.id,
     }
     print_list(client.things(), as_json, columns)
+
+
+@owner.command("versions")
+@click.argument("thing_id", metavar="THING")
+@owner_call
+def owner_versions(client: "OwnerClient", thing_id: str, as_json: bool) -> None:
+    """As an owner, list the versions that one may choose for the thing with the id THING."""
+    columns: dict[str, Any] = {
+        "VERSION": lambda row: row.name,
+        "RELEASE": lambda row: row.release_version,
+        "DESCRIPTION": lambda row: row.description,
+        "ID": lambda row: row.id,
+    }
+    print_list(client.available_versions(thing_id), as_json, columns)
+
+
+@owner.command("target")
+@click.argument("thing_id", metavar="THING")
+@click.argument("version", metavar="[VERSION]", required=False)
+@click.option("--vendors", is_flag=True, help="What the vendor publishes again.")
+@owner_call
+def owner_target(client: "OwnerClient", thing_id: str, version: str | None, vendors: bool, as_json: bool) -> None:
+    """As an owner, choose what the thing with the id THING should run. VERSION is the name or id of one that
+    `owner versions` lists, or of the one that it runs, to stay with that.
+
+    \b
+    Example:
+      thermokeeper owner target d5673e80218f11e3a1c46c626dd90e00 2 --owner-token TOKEN
+    """
+    if (version is None) != vendors:
+        raise ToolError("give either VERSION or --vendors")
+    found = client.leave_target(thing_id) if version is None else client.choose_target(thing_id, version)
+    whose = "one's own choice" if found.target_by_owner else "the vendor's"
+    print_item(found, as_json, {"thing": found.name, "target": f"{cell(found.target_version)} ({whose})"})

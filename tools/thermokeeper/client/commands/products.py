@@ -105,8 +105,9 @@ def _show_product(found: Any, as_json: bool) -> None:
 
 
 @product.command("list")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
-def product_list(client: "VendorClient", as_json: bool) -> None:
+def product_list(client: "VendorClient", limit: int | None, as_json: bool) -> None:
     """List the products."""
     names = {} if as_json else {found.id: found.name for found in client.templates()}
     columns: dict[str, Any] = {
@@ -115,7 +116,7 @@ def product_list(client: "VendorClient", as_json: bool) -> None:
         "TEMPLATE": lambda row: names.get(row.default_template),
         "ID": lambda row: row.id,
     }
-    print_list(client.products(), as_json, columns)
+    print_list(client.products(limit), as_json, columns)
 
 
 product.add_command(key)
@@ -256,12 +257,15 @@ def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
 
 def _show_serial(found: Any, as_json: bool) -> None:
     target = cell(found.target_version)
+    whose = "its own" if found.own_target else "what its template has published"
+    if found.target_by_owner:
+        whose = "its owner's choice"
     lines: dict[str, object] = {
         "serial": found.serial_number,
         "product": found.product,
         "status": found.status,
         "template": f"{found.template} ({'its own' if found.own_template else 'the default of its product'})",
-        "target": f"{target} ({'its own' if found.own_target else 'what its template has published'})",
+        "target": f"{target} ({whose})",
         "has to prove itself": found.proof_key_id is not None,
         "thing": found.thing,
     }

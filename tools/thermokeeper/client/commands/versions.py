@@ -35,15 +35,16 @@ def template_create(client: "VendorClient", name: str, description: str, as_json
 
 
 @template.command("list")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
-def template_list(client: "VendorClient", as_json: bool) -> None:
+def template_list(client: "VendorClient", limit: int | None, as_json: bool) -> None:
     """List the templates and what each has published."""
     columns: dict[str, Any] = {
         "TEMPLATE": lambda row: row.name,
         "PUBLISHED": lambda row: row.target_version,
         "ID": lambda row: row.id,
     }
-    print_list(client.templates(), as_json, columns)
+    print_list(client.templates(limit), as_json, columns)
 
 
 @template.command("withdraw")
@@ -148,8 +149,9 @@ def version_create(
 
 @version.command("list")
 @click.argument("of", metavar="TEMPLATE")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
-def version_list(client: "VendorClient", of: str, as_json: bool) -> None:
+def version_list(client: "VendorClient", of: str, limit: int | None, as_json: bool) -> None:
     """List the versions of TEMPLATE, oldest first; UPDATE: the bytes that devices download for it, with the earlier
     versions."""
     columns: dict[str, Any] = {
@@ -161,7 +163,7 @@ def version_list(client: "VendorClient", of: str, as_json: bool) -> None:
         "UPDATE": _update_bytes,
         "ID": lambda row: row.id,
     }
-    print_list(client.versions(of), as_json, columns)
+    print_list(client.versions(of, limit), as_json, columns)
 
 
 @version.command("show")

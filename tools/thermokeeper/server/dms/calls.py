@@ -21,7 +21,7 @@ from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusals_of
 from thermokeeper.server.http.streaming import FileResponse
 from thermokeeper.server.http.things import Word, confirm_version, store_failure, take_points
 from thermokeeper.server.refusals import blocked, not_found
-from thermokeeper.server.rules import dms_provisioning, dms_standing, registry
+from thermokeeper.server.rules import dms_provisioning, dms_standing, names, registry
 from thermokeeper.server.rules.rows import find_version, thing_row
 from thermokeeper.server.secrets import hashed
 from thermokeeper.server.storage.models import Thing, Version
@@ -244,10 +244,11 @@ def dms_rename(
     thing_id: ActivatedThing,
     body: Annotated[dms_schemas.DmsThingUpdate, packed(dms_schemas.DmsThingUpdate)],
 ) -> dms_schemas.DmsThing:
-    """A name has 1 to 64 printable characters and no space at an end."""
+    """A name has 1 to 64 printable characters and no space at an end. One that another thing of its owner has gets a
+    number: the answer says which name it became."""
     with ctx.database.writing() as session:
         thing = thing_row(session, thing_id)
-        thing.name = body.name
+        names.give(session, thing, body.name)
         return dms_schemas.DmsThing(id=thing.id, name=thing.name)
 
 

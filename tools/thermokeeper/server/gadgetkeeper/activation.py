@@ -10,7 +10,7 @@ from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import ClientAddress, Context, Ctx, limited
-from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusal
+from thermokeeper.server.http.responses import TOO_MANY_TRIES, Responses, refusal
 from thermokeeper.server.refusals import ApiError, blocked, not_found, too_many_tries
 from thermokeeper.server.rules import registry
 from thermokeeper.server.rules.proofs import is_right
@@ -22,6 +22,13 @@ from thermokeeper.server.storage.models import Product, Serial
 log = logging.getLogger("thermokeeper.server")
 
 router = APIRouter(prefix="/v1/provision", tags=["devices"])
+
+ACTIVATION_REFUSALS: Responses = {
+    400: refusal("malformed request"),
+    403: refusal("blocked, or the proof is missing or wrong, or a device's of the DMS"),
+    404: refusal("no such serial number"),
+    **TOO_MANY_TRIES,
+}
 
 
 @router.post(
@@ -43,12 +50,7 @@ def challenge(ctx: Ctx, client: ClientAddress, response: Response, body: schemas
     "/activate.json",
     summary="Activate: a serial number gets its thing and a new key",
     response_model=schemas.Activation,
-    responses={
-        400: refusal("malformed request"),
-        403: refusal("blocked, or the proof is missing or wrong, or a device's of the DMS"),
-        404: refusal("no such serial number"),
-        **TOO_MANY_TRIES,
-    },
+    responses=ACTIVATION_REFUSALS,
 )
 def activate(
     ctx: Ctx, client: ClientAddress, response: Response, body: schemas.ActivationRequest

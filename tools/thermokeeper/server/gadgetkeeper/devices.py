@@ -3,21 +3,19 @@
 import json
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from thermokeeper.contract import schemas
-from thermokeeper.contract.fields import Scalar
-from thermokeeper.server.gadgetkeeper.original import OriginalRoute, bare, wants_bare
+from thermokeeper.contract.fields import is_id
+from thermokeeper.server.gadgetkeeper import original
 from thermokeeper.server.http.context import CallingThing, Ctx, OwnDevice, OwnThing
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
 from thermokeeper.server.http.responses import document, refusal, refusals_of
 from thermokeeper.server.http.streaming import Base64JsonResponse, FileResponse
 from thermokeeper.server.http.things import Word, check_word, confirm_version, store_property, take_points
 from thermokeeper.server.refusals import ApiError, not_found
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import names, registry
+from thermokeeper.server.rules.names import name_of
 from thermokeeper.server.rules.rows import find_thing, find_version, thing_row
-from thermokeeper.server.rules.words import looks_like_id, name_of
 from thermokeeper.server.storage.models import PropertyValue, Reading, Version
 
 _refusals = refusals_of(
@@ -31,9 +29,7 @@ _refusals = refusals_of(
     }
 )
 
-Column = InstrumentedAttribute[str]
-
-router = APIRouter(prefix="/v1", tags=["devices"], route_class=OriginalRoute)
+router = APIRouter(prefix="/v1", tags=["devices"])
 
 
 # -- versions ----------------------------------------------------------------------------------------------------------
@@ -150,10 +146,11 @@ def _firmware_for(ctx: Ctx, version_id: str, thing_id: str) -> Version:
     responses=_refusals(400, 401, 403, 404, s400="name not allowed"),
 )
 def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> schemas.ThingSummary:
-    """A name has 1 to 64 printable characters and no space at an end."""
+    """A name has 1 to 64 printable characters and no space at an end. One that another thing of its owner has gets a
+    number: the answer says which name it became."""
     with ctx.database.writing() as session:
         thing = thing_row(session, thing_id)
-        thing.name = body.name
+        names.give(session, thing, body.name)
         return schemas.ThingSummary(
             id=thing.id,
             name=thing.name,
@@ -167,11 +164,20 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
     "/things/{thing_id}/events/{event}/datapoints.json",
     summary="Event datapoints: deliver readings",
     status_code=204,
-    responses={**_refusals(400, 401, 403, 404, 413), 429: refusal("too many of this thing; Retry-After says when")},
+    responses={
+        **_refusals(400, 401, 403, 404, 413, s404="no such thing, or an id of no event"),
+        429: refusal("too many of this thing; Retry-After says when"),
+    },
 )
 def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
-    """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once."""
-    take_points(ctx, thing_id, _name(ctx, Reading.event, Reading.thing_id, thing_id, event), body)
+    """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once.
+
+    An event is there with its first point, sent by its name; then its id may stand for that."""
+    check_word(event, "event")
+    if is_id(event):
+        with ctx.database.reading() as session:
+            event = name_of(session, Reading, thing_id, event)
+    take_points(ctx, thing_id, event, body)
     return Response(status_code=204)
 
 
@@ -179,18 +185,23 @@ def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas
     "/things/{thing_id}/properties/{name}/value.json",
     summary="Get property value",
     response_model=schemas.PropertyOut,
-    responses=_refusals(400, 401, 403, 404, s404="no such thing, or the property was never set"),
+    responses={
+        **original.VALUE_RESPONSES,
+        **_refusals(400, 401, 403, 404, s404="no such thing, or the property was never set"),
+    },
 )
-def get_property(ctx: Ctx, request: Request, thing_id: OwnThing, name: Word) -> schemas.PropertyOut | Response:
-    """With `Accept: text/json` the bare value, as the original service had it."""
+def get_property(
+    ctx: Ctx, request: Request, response: Response, thing_id: OwnThing, name: Word
+) -> schemas.PropertyOut | Response:
+    """`{"value", "at"}`, or the value itself for who says `Accept: text/json`. The name may be its id."""
     check_word(name, "property")
-    name = _name(ctx, PropertyValue.name, PropertyValue.thing_id, thing_id, name)
     with ctx.database.reading() as session:
-        row = session.get(PropertyValue, (thing_id, name))
+        row = session.get(PropertyValue, (thing_id, name_of(session, PropertyValue, thing_id, name)))
         if row is None:
             raise not_found("property")
-        if wants_bare(request):
-            return bare(row.value)
+        if original.wants_bare(request):
+            return Response(row.value, media_type=original.MEDIA_TYPE, headers={"Vary": "Accept"})
+        response.headers["Vary"] = "Accept"
         return schemas.PropertyOut(value=json.loads(row.value), at=row.changed_at)
 
 
@@ -198,27 +209,23 @@ def get_property(ctx: Ctx, request: Request, thing_id: OwnThing, name: Word) -> 
     "/things/{thing_id}/properties/{name}/value.json",
     summary="Set property value",
     status_code=204,
-    responses=_refusals(400, 401, 403, 404, 413, s413="too long a value"),
+    responses=_refusals(
+        400, 401, 403, 404, 413, s404="no such thing, or an id of no property", s413="too long a value"
+    ),
 )
-def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyIn | Scalar) -> Response:
-    """A number, a text (up to 1024 characters), true, false or null: as `{"value": ...}`, or by itself, as the
-    original service had it. A property is there once it is set.
+def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.PropertyBody) -> Response:
+    """A number, a text (up to 1024 characters), true, false or null, in an object or by itself. A property is there
+    once it is set by its name; then its id may stand for that.
 
     `updateFailure`, set to `version (version id): why`, is kept as a failure of the thing, too; the same within half an
     hour is counted once.
     """
     check_word(name, "property")
-    name = _name(ctx, PropertyValue.name, PropertyValue.thing_id, thing_id, name)
-    text = json.dumps(body.value if isinstance(body, schemas.PropertyIn) else body)
+    if is_id(name):
+        with ctx.database.reading() as session:
+            name = name_of(session, PropertyValue, thing_id, name)
+    text = json.dumps(body.value)
     if len(text) > ctx.settings.limits.property_bytes:
         raise ApiError(413, "too_large", f"a property's value has at most {ctx.settings.limits.property_bytes} bytes")
     store_property(ctx, thing_id, name, text)
     return Response(status_code=204)
-
-
-def _name(ctx: Ctx, names: Column, things: Column, thing_id: str, word: str) -> str:
-    """What the event or property of the thing is called that was addressed by its name or its id."""
-    if not looks_like_id(word):
-        return word
-    with ctx.database.reading() as session:
-        return name_of(word, session.scalars(select(names).where(things == thing_id)))

@@ -1,66 +1,92 @@
-"""How the original service had it, beside ours: activation by PUT, and bare property values.
+"""How the original service had it, where ours differs; what such a call does is done by the calls beside it.
 
-Programs of that time sent `text/json`. Nothing else of the server knows these forms.
+Activation by path and without a body, a property's value without an object around it, bodies that are called text/json,
+and a thing that is made of a name alone, which is refused here: a thing is a device's.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, NoReturn
 
-from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import TypeAdapter
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thermokeeper.contract import schemas
-from thermokeeper.contract.fields import SerialNumber
-from thermokeeper.server.gadgetkeeper import activation
-from thermokeeper.server.http.context import ClientAddress, Ctx
-from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusal
+from thermokeeper.contract.fields import Scalar
+from thermokeeper.server.gadgetkeeper.activation import ACTIVATION_REFUSALS, activate
+from thermokeeper.server.http.context import CallingOwner, ClientAddress, Ctx
+from thermokeeper.server.http.responses import Responses, refusal
+from thermokeeper.server.refusals import conflict
 
-_TEXT_JSON = "text/json"
+MEDIA_TYPE = "text/json"
+_CONTENT_TYPE = b"content-type"
 
-
-class OriginalRoute(APIRoute):
-    """Takes a body of the type `text/json` as JSON."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def as_json(request: Request) -> Response:
-            if request.headers.get("content-type", "").lower().startswith(_TEXT_JSON):
-                headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
-                request = Request(
-                    {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}, request.receive
-                )
-            return await handle(request)
-
-        return as_json
-
-
-router = APIRouter(prefix="/v1", tags=["devices"])
+router = APIRouter(prefix="/v1")
 
 
 @router.put(
     "/things/activate/{serial}.json",
-    summary="Activate, as the original service had it: no body",
+    summary="Activate, as the original service had it: by path, without a body",
+    tags=["devices"],
     response_model=schemas.Activation,
-    responses={
-        400: refusal("not a serial number"),
-        403: refusal("blocked, or a proof is demanded, or a device's of the DMS"),
-        404: refusal("no such serial number"),
-        **TOO_MANY_TRIES,
-    },
+    responses=ACTIVATION_REFUSALS,
 )
-def activate_as_originally(
-    ctx: Ctx, client: ClientAddress, response: Response, serial: SerialNumber
+def activate_by_path(
+    ctx: Ctx,
+    client: ClientAddress,
+    response: Response,
+    serial: Annotated[str, Path(max_length=200, examples=["THERM00000000000001"])],
 ) -> schemas.Activation:
-    """The same as `POST /v1/provision/activate.json` without a proof: with its limits, and refused as that is."""
-    return activation.activate(ctx, client, response, schemas.ActivationRequest(serial_number=serial))
+    """The same as `POST /v1/provision/activate.json` with this serial number and no proof, with the same limits: one
+    that has to prove itself is refused here as it is there. A body isn't looked at."""
+    return activate(ctx, client, response, schemas.ActivationRequest(serial_number=serial))
+
+
+@router.post(
+    "/things.json",
+    summary="Create a thing of a name alone: refused, a thing comes with its device",
+    tags=["owners"],
+    status_code=409,
+    response_model=schemas.ErrorBody,
+    response_description="always, with the code `needs_device`: claim the device by its serial number",
+    responses={400: refusal("malformed request, or name not allowed"), 401: refusal("owner token missing or wrong")},
+)
+def create_thing(owner_id: CallingOwner, body: schemas.ThingOfName) -> NoReturn:
+    """The original service answered with the id of a thing that any device of the account could speak for. Here a key
+    is a device's, and a device has a serial number: a thing without one could never be heard of.
+    `POST /v1/owner/claims.json` makes a thing before its device first calls, with this name."""
+    message = "a thing comes with its device: claim that by its serial number, at /v1/owner/claims.json"
+    raise conflict("needs_device", message)
+
+
+# -- a property's value ------------------------------------------------------------------------------------------------
+
+_bare = {MEDIA_TYPE: {"schema": TypeAdapter(Scalar).json_schema()}}
+VALUE_RESPONSES: Responses = {
+    200: {
+        "content": _bare,
+        "description": "the value; with `Accept: text/json` itself, as the original service had it (`21.5`)",
+    }
+}
 
 
 def wants_bare(request: Request) -> bool:
-    """Whether the caller asks for the bare value of a property: `Accept: text/json`."""
-    return _TEXT_JSON in request.headers.get("accept", "").lower()
+    """Whether the caller names the original's type. One that takes anything gets ours: it may know no other."""
+    named = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
+    return MEDIA_TYPE in named
 
 
-def bare(text: str) -> Response:
-    """A JSON value by itself."""
-    return Response(text, media_type=f"{_TEXT_JSON}; charset=UTF-8")
+class TextJson:
+    """ASGI middleware: a body that the original's callers call text/json is JSON."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in ("POST", "PUT"):
+            for index, (name, value) in enumerate(scope["headers"]):
+                if name == _CONTENT_TYPE and value.lower().startswith(MEDIA_TYPE.encode()):
+                    headers = [*scope["headers"]]
+                    headers[index] = name, b"application/json"
+                    scope = {**scope, "headers": headers}
+                    break
+        await self._app(scope, receive, send)

@@ -6,13 +6,13 @@ from sqlalchemy import select
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.contract.schemas import Page
-from thermokeeper.server.http.context import CallingOwner, Context, Ctx, limited
+from thermokeeper.server.http.context import CallingOwner, Ctx, limited
 from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
-from thermokeeper.server.owner.own import OTHERS, own_thing
+from thermokeeper.server.owner.own import OTHERS, own_thing, owned_thing
 from thermokeeper.server.refusals import blocked, conflict, not_found
-from thermokeeper.server.rules import audit, dms_standing, registry
+from thermokeeper.server.rules import audit, dms_standing, names, registry
 from thermokeeper.server.rules.dms_provisioning import device_row
 from thermokeeper.server.rules.rows import clean, serial_row
 from thermokeeper.server.storage.models import Owner, Serial, Thing
@@ -30,13 +30,13 @@ router = owner_router()
         400: refusal("malformed request, or name not allowed"),
         403: refusal("the serial number is blocked"),
         404: refusal("no such serial number"),
-        409: refusal("another owner has claimed it"),
+        409: refusal("another owner has claimed it, or another thing of one's own has this name"),
         429: refusal("too many tries"),
     },
 )
 def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest) -> schemas.OwnedThing:
     """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
-    for a new thing, and an existing one keeps its own."""
+    for a new thing, and an existing one keeps its own, with a number if another of one's things has it."""
     number = body.serial_number
     with limited(ctx, f"owner {owner_id}", "claim", number, owner_id), ctx.database.writing() as session:
         if not is_serial_number(number):
@@ -59,10 +59,9 @@ def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.Cl
         if thing is None:
             thing = registry.new_thing(session, serial, body.name)
         elif body.name is not None and body.name != thing.name:
-            thing.name = body.name
             audit.note(session, f"owner {owner.name}", "thing.renamed", number, body.name)
-        thing.owner_id = owner_id
-        return _json(ctx, thing)
+        names.own(session, thing, owner_id, body.name)
+        return owned_thing(ctx, thing)
 
 
 @router.get(
@@ -78,7 +77,7 @@ def list_own_things(
         rows = select(Thing).join(Thing.serial).where(Thing.owner_id == owner_id).order_by(Serial.number)
         rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_things())
         found, following = page_of(session, rows, limit, lambda row: row.serial.number)
-        return Page(items=[_json(ctx, row) for row in found], next=following)
+        return Page(items=[owned_thing(ctx, row) for row in found], next=following)
 
 
 @router.get(
@@ -89,17 +88,4 @@ def list_own_things(
 )
 def get_own_thing(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.OwnedThing:
     with ctx.database.reading() as session:
-        return _json(ctx, own_thing(session, thing_id, owner_id))
-
-
-def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:
-    return schemas.OwnedThing(
-        id=thing.id,
-        name=thing.name,
-        serial_number=thing.serial.number,
-        product=thing.serial.product.code,
-        current_version=registry.summary_or_none(thing.current_version),
-        target_version=registry.summary_or_none(registry.target_of(thing.serial)),
-        last_seen=ctx.sightings.of_thing(thing),
-        readings=registry.readings(thing),
-    )
+        return owned_thing(ctx, own_thing(session, thing_id, owner_id))

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.times import now
 from thermokeeper.server.refusals import ApiError, blocked, conflict
-from thermokeeper.server.rules import audit, registry
+from thermokeeper.server.rules import audit, names, registry
 from thermokeeper.server.rules.dms_provisioning import device_row, is_blocked
 from thermokeeper.server.rules.rows import clean
 from thermokeeper.server.storage.dms_models import DmsDevice, ProductAccess
@@ -37,7 +37,7 @@ def claim(session: Session, device: DmsDevice, owner: Owner) -> bool:
         if taken_by not in (None, owner.id):
             raise conflict("claimed", "another owner has claimed this device")
     if thing is not None:
-        thing.owner_id = owner.id
+        names.own(session, thing, owner.id)
     if device.owner_id == owner.id:
         return False
     device.owner_id = owner.id
@@ -93,12 +93,13 @@ def _put_into(session: Session, device: DmsDevice, product: Product) -> Serial:
         former = serial.product
         serial.product = product
         serial.own_template = serial.own_target = None
+        serial.target_by_owner = False
     session.flush()
     thing = serial.thing or registry.new_thing(session, serial)
     if former is not None:
         thing.current_version = None
         thing.version_confirmed_at = None
-    thing.owner_id = device.owner_id
+    names.own(session, thing, device.owner_id)
     thing.key_hash = None  # a key of the other service opens nothing more
     device.serial = serial
     what, origin = ("device.moved", f" from {former.code}") if former is not None else ("device.activated", "")

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from thermokeeper.contract import schemas
-from thermokeeper.server.rules.words import id_of
+from thermokeeper.server.rules.names import id_of
 from thermokeeper.server.storage.models import Product, Serial, Template, Thing, Version
 
 
@@ -77,6 +77,22 @@ def available_to(thing: Thing) -> list[tuple[Version, bool]]:
     return list(found.values())
 
 
+def choices_of(thing: Thing) -> list[tuple[Version, bool]]:
+    """The same for who chooses its target: also what its template has published, whatever its target is now."""
+    found = available_to(thing)
+    template = template_of(thing.serial)
+    published = template.target
+    known = {version.id for version, _ in found} | {thing.current_version_id}
+    if published is not None and published.id not in known:
+        found.append((published, published.update_by_thing))
+    target = target_of(thing.serial)  # a prototype is for whom the vendor has chosen
+    return [
+        (version, automatic)
+        for version, automatic in found
+        if version.template_id == template.id and (not version.prototype or version is target)
+    ]
+
+
 def may_download(thing: Thing, version: Version) -> bool:
     """A device gets the versions of its template; a prototype only when it is meant for it."""
     if version.template_id != template_of(thing.serial).id:
@@ -123,13 +139,17 @@ def summary_or_none(version: Version | None) -> schemas.VersionSummary | None:
 
 def properties(thing: Thing) -> list[schemas.Property]:
     return [
-        schemas.Property(name=row.name, value=json.loads(row.value), at=row.changed_at, id=id_of(row.name))
+        schemas.Property(
+            id=id_of("property", thing.id, row.name), name=row.name, value=json.loads(row.value), at=row.changed_at
+        )
         for row in thing.properties
     ]
 
 
 def readings(thing: Thing) -> list[schemas.LastReading]:
     return [
-        schemas.LastReading(event=row.event, value=row.value, at=row.at, count=row.count, id=id_of(row.event))
+        schemas.LastReading(
+            id=id_of("event", thing.id, row.event), event=row.event, value=row.value, at=row.at, count=row.count
+        )
         for row in thing.readings
     ]

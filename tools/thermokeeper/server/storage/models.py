@@ -72,7 +72,11 @@ class Version(Base):
     """A firmware of a template. Its file lies beside the database; `firmware_size` is None until it is uploaded."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("template_id", "name"), Index(None, "template_id", "published_at"))
+    __table_args__ = (
+        UniqueConstraint("template_id", "name"),
+        Index(None, "template_id", "published_at"),
+        Index(None, "template_id", "created_at", "id"),
+    )
 
     id: Mapped[str] = _id()
     template_id: Mapped[str] = mapped_column(ForeignKey("templates.id"))
@@ -160,6 +164,8 @@ class Serial(Base):
     product_id: Mapped[str] = mapped_column(ForeignKey("products.id"))
     template_id: Mapped[str | None] = mapped_column(ForeignKey("templates.id"))
     target_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
+    # whether the target of its own is the owner's choice, not the vendor's
+    target_by_owner: Mapped[bool] = mapped_column(default=False)
     blocked: Mapped[bool] = mapped_column(default=False)
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))
@@ -185,10 +191,11 @@ class Thing(Base):
     """A device as the service knows it. `key_hash` is None until it activates: it has one key or none."""
 
     __tablename__ = "things"
+    __table_args__ = (Index(None, "owner_id", "name"),)
 
     id: Mapped[str] = _id()
     serial_id: Mapped[str] = mapped_column(ForeignKey("serials.id"), unique=True)
-    owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"), index=True)
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"))
     name: Mapped[str] = mapped_column(index=True)  # to find one that isn't taken
     key_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     current_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)

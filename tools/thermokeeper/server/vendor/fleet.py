@@ -70,11 +70,13 @@ def create_owner(ctx: Ctx, response: Response, body: schemas.OwnerRequest) -> sc
         return schemas.NewOwner(id=row.id, name=row.name, created=row.created_at, token=token)
 
 
-@router.get("/owners.json", summary="List the owners", response_model=list[schemas.Owner])
-def list_owners(ctx: Ctx) -> list[schemas.Owner]:
+@router.get("/owners.json", summary="List the owners, by name", response_model=Page[schemas.Owner], responses=BAD)
+def list_owners(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Owner]:
     with ctx.database.reading() as session:
-        rows = session.scalars(select(Owner).order_by(Owner.name))
-        return [schemas.Owner(id=row.id, name=row.name, created=row.created_at) for row in rows]
+        rows = select(Owner).where(Owner.name > (clean(after) or "")).order_by(Owner.name)
+        found, following = page_of(session, rows, limit, lambda row: row.name)
+        items = [schemas.Owner(id=row.id, name=row.name, created=row.created_at) for row in found]
+        return Page(items=items, next=following)
 
 
 def _thing_json(ctx: Context, row: Thing) -> schemas.Thing:

@@ -6,16 +6,15 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import selectinload
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.releases import read_for
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import audit, product_keys, publishing
-from thermokeeper.server.rules.rows import (
-    find_product,
-    find_template,
-)
+from thermokeeper.server.rules.rows import clean, find_product, find_template
 from thermokeeper.server.storage.models import Product
 
 router = vendor_router()
@@ -56,11 +55,13 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         return _product_json(product)
 
 
-@router.get("/products.json", summary="List the products", response_model=list[schemas.Product])
-def list_products(ctx: Ctx) -> list[schemas.Product]:
+@router.get("/products.json", summary="List the products, by code", response_model=Page[schemas.Product], responses=BAD)
+def list_products(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Product]:
     with ctx.database.reading() as session:
-        rows = select(Product).order_by(Product.code).options(selectinload(Product.keys))
-        return [_product_json(row) for row in session.scalars(rows)]
+        rows = select(Product).where(Product.code > (clean(after) or "")).order_by(Product.code)
+        rows = rows.options(selectinload(Product.keys))
+        found, following = page_of(session, rows, limit, lambda row: row.code)
+        return Page(items=[_product_json(row) for row in found], next=following)
 
 
 @router.get("/products/{code}.json", summary="Get a product", response_model=schemas.Product, responses=MISSING)

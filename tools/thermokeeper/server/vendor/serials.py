@@ -159,7 +159,9 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             version = find_version_of(session, body.target_version, template) if body.target_version else None
             if version is not None:
                 check_has_firmware(version)
-            serial.own_target = version
+            serial.own_target, serial.target_by_owner = version, False
+        elif serial.target_by_owner and serial.own_target is not None and serial.own_target.template_id != template.id:
+            serial.own_target, serial.target_by_owner = None, False  # an owner's choice binds no vendor
         elif serial.own_target is not None and serial.own_target.template_id != template.id:
             raise conflict("wrong_template", "its own target version is of another template: change that, too")
         if "proof_key" in body.model_fields_set:
@@ -211,6 +213,7 @@ def _serial_json(row: Serial) -> schemas.Serial:
         own_template=row.template_id is not None,
         target_version=registry.summary_or_none(registry.target_of(row)),
         own_target=row.target_version_id is not None,
+        target_by_owner=row.target_by_owner,
         proof_key_id=key_id(row.proof_key) if row.proof_key else None,
         thing=row.thing.id if row.thing is not None else None,
         created=row.created_at,

@@ -5,11 +5,13 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import joinedload
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import Ctx
+from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import audit, registry
-from thermokeeper.server.rules.rows import find_template
+from thermokeeper.server.rules.rows import clean, find_template
 from thermokeeper.server.storage.models import Template
 
 router = vendor_router()
@@ -33,11 +35,14 @@ def create_template(ctx: Ctx, body: schemas.TemplateRequest) -> schemas.Template
         return template_json(template)
 
 
-@router.get("/templates.json", summary="List the templates", response_model=list[schemas.Template])
-def list_templates(ctx: Ctx) -> list[schemas.Template]:
+@router.get(
+    "/templates.json", summary="List the templates, by name", response_model=Page[schemas.Template], responses=BAD
+)
+def list_templates(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[schemas.Template]:
     with ctx.database.reading() as session:
-        rows = select(Template).order_by(Template.name).options(joinedload(Template.target))
-        return [template_json(row) for row in session.scalars(rows)]
+        rows = select(Template).where(Template.name > (clean(after) or "")).order_by(Template.name)
+        found, following = page_of(session, rows.options(joinedload(Template.target)), limit, lambda row: row.name)
+        return Page(items=[template_json(row) for row in found], next=following)
 
 
 @router.get(

@@ -1,13 +1,15 @@
 """Calls of the vendor: the versions of a template, their firmware, and what is published."""
 
 from fastapi import Request, Response
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, tuple_
 from sqlalchemy.orm import Session, joinedload, selectinload
 from starlette.concurrency import run_in_threadpool
 
 from thermokeeper.contract import schemas
+from thermokeeper.contract.schemas import Page
 from thermokeeper.server.http.context import Ctx
 from thermokeeper.server.http.downloads import BINARY
+from thermokeeper.server.http.pages import After, Limit, moment_and_id, moment_mark, page_of
 from thermokeeper.server.http.releases import read_releases
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, NOT_GIVEN, vendor_router
@@ -57,17 +59,19 @@ def create_version(ctx: Ctx, template_id: str, body: schemas.VersionRequest) -> 
 @router.get(
     "/templates/{template_id}/versions.json",
     summary="List the versions of a template, oldest first",
-    response_model=list[schemas.Version],
-    responses=MISSING,
+    response_model=Page[schemas.Version],
+    responses={**BAD, **MISSING},
 )
-def list_versions(ctx: Ctx, template_id: str) -> list[schemas.Version]:
+def list_versions(ctx: Ctx, template_id: str, after: After = None, limit: Limit = 100) -> Page[schemas.Version]:
     with ctx.database.reading() as session:
         template = find_template(session, template_id)
-        rows = select(Version).where(Version.template_id == template.id).order_by(Version.created_at, Version.id)
-        rows = rows.options(
+        age = tuple_(Version.created_at, Version.id)
+        rows = select(Version).where(Version.template_id == template.id, age > moment_and_id(after))
+        rows = rows.order_by(Version.created_at, Version.id).options(
             joinedload(Version.template), selectinload(Version.downloads).joinedload(VersionDownload.origin)
         )
-        return [_version_json(row) for row in session.scalars(rows)]
+        found, following = page_of(session, rows, limit, lambda row: moment_mark(row.created_at, row.id))
+        return Page(items=[_version_json(row) for row in found], next=following)
 
 
 @router.get("/versions/{version_id}.json", summary="Get a version", response_model=schemas.Version, responses=MISSING)
