@@ -105,7 +105,13 @@ class VendorClient(Connection):
     # products and serial numbers
 
     def create_product(
-        self, code: str, name: str, default_template: str, *, proof_required: bool = False
+        self,
+        code: str,
+        name: str,
+        default_template: str,
+        *,
+        proof_required: bool = False,
+        claim_code_required: bool = False,
     ) -> schemas.Product:
         body = request(
             schemas.ProductRequest,
@@ -113,14 +119,16 @@ class VendorClient(Connection):
             name=name,
             default_template=self.template(default_template).id,
             proof_required=proof_required,
+            claim_code_required=claim_code_required,
         )
         return self._call(schemas.Product, "POST", "/v1/vendor/products.json", body)
 
     def products(self) -> list[schemas.Product]:
         return self._call(list[schemas.Product], "GET", "/v1/vendor/products.json")
 
-    def change_product(self, code: str, *, proof_required: bool) -> schemas.Product:
-        body = request(schemas.ProductChange, proof_required=proof_required)
+    def change_product(self, code: str, **changes: bool) -> schemas.Product:
+        """`changes`: proof_required, claim_code_required."""
+        body = request(schemas.ProductChange, **changes)
         return self._call(schemas.Product, "PATCH", f"/v1/vendor/products/{segment(code)}.json", body)
 
     def add_serial(
@@ -130,11 +138,15 @@ class VendorClient(Connection):
         template: str | None = None,
         target_version: str | None = None,
         proof_key: str | None = None,
+        claim_hash: str | None = None,
     ) -> schemas.Serial:
-        """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex."""
+        """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex.
+
+        claim_hash: `contract.claim_codes.hashed` of the code on its label.
+        """
         path = f"/v1/vendor/products/{segment(product)}/serials.json"
         wanted = self._serial_request(number, template, target_version)
-        return self._call(schemas.Serial, "POST", path, _with_key(wanted, number, proof_key))
+        return self._call(schemas.Serial, "POST", path, _with(wanted, number, proof_key, claim_hash))
 
     def add_serials(
         self,
@@ -143,11 +155,12 @@ class VendorClient(Connection):
         template: str | None = None,
         target_version: str | None = None,
         proof_keys: Mapping[str, str] | None = None,
+        claim_hashes: Mapping[str, str] | None = None,
     ) -> int:
-        """Add many: all or none. How many there were. proof_keys: by serial number, see `add_serial`."""
-        keys = proof_keys or {}
+        """Add many: all or none. How many there were. The last two: by serial number, see `add_serial`."""
+        keys, hashes = proof_keys or {}, claim_hashes or {}
         common = self._serial_request(numbers[0], template, target_version)
-        wanted = [_with_key(common, number, keys.get(number)) for number in numbers]
+        wanted = [_with(common, number, keys.get(number), hashes.get(number)) for number in numbers]
         body = request(schemas.SerialBatch, serials=wanted)
         path = f"/v1/vendor/products/{segment(product)}/serials/batch.json"
         added: schemas.Added = self._call(schemas.Added, "POST", path, body)
@@ -168,10 +181,10 @@ class VendorClient(Connection):
         return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{segment(number)}.json")
 
     def change_serial(self, number: str, **changes: str | None) -> schemas.Serial:
-        """`changes`: template and target_version, each an id or name; proof_key. None takes the serial's own away."""
+        """`changes`: template, target_version (ids or names), proof_key, claim_hash. None takes its own away."""
         found: dict[str, str | None] = {}
         for name, value in changes.items():
-            if value is not None and name != "proof_key":
+            if value is not None and name in ("template", "target_version"):
                 value = self.template(value).id if name == "template" else self.version(value).id
             found[name] = value
         body = request(schemas.SerialChange, **found)
@@ -259,8 +272,9 @@ class OwnerClient(Connection):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 
-    def claim(self, number: str, name: str | None = None) -> schemas.OwnedThing:
-        body = request(schemas.ClaimRequest, serial_number=number, name=name)
+    def claim(self, number: str, name: str | None = None, code: str | None = None) -> schemas.OwnedThing:
+        """code: from its label, or from the owner who hands it over."""
+        body = request(schemas.ClaimRequest, serial_number=number, claim_code=code, name=name)
         return self._call(schemas.OwnedThing, "POST", "/v1/owner/claims.json", body)
 
     def things(self, limit: int | None = None) -> Iterator[schemas.OwnedThing]:
@@ -287,9 +301,10 @@ class OwnerClient(Connection):
         return self._call(list[dms_schemas.ProductAccess], "GET", "/v1/owner/products.json")
 
 
-def _with_key(other: schemas.SerialRequest, number: str, key: str | None) -> schemas.SerialRequest:
-    """The same request for another serial number, with its key."""
+def _with(other: schemas.SerialRequest, number: str, key: str | None, claim_hash: str | None) -> schemas.SerialRequest:
+    """The same request for another serial number, with its key and the hash of its claim code."""
     changes = {"serial_number": number} | ({"proof_key": key} if key else {})
+    changes |= {"claim_hash": claim_hash} if claim_hash else {}
     return request(schemas.SerialRequest, **{**other.model_dump(exclude_unset=True), **changes})
 
 

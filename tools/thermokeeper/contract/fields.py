@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictBool, WithJsonSchema
 
+from thermokeeper.contract import claim_codes
 from thermokeeper.contract.times import format_time, parse_time
 
 ID_PATTERN = r"^[0-9a-f]{32}$"
@@ -20,6 +21,7 @@ ASKED_BY = {
     CODE_PATTERN: "1 to 32 letters, digits, . _ and -, the first a letter or digit",
     WORD_PATTERN: "1 to 64 letters, digits, . _ and -, the first no . or -",
     _DIGEST_PATTERN: "64 hex digits in lower case",
+    claim_codes.CODE_PATTERN: f"8 letters and digits, like {claim_codes.CODE_EXAMPLE}; none is U",
 }
 
 
@@ -53,6 +55,10 @@ def _text_lines(text: str) -> str:
     return text
 
 
+def _plain_code(value: object) -> object:
+    return claim_codes.plain(value) if isinstance(value, str) and len(value) <= 64 else value
+
+
 def _moment(value: object) -> object:
     return parse_time(value) if isinstance(value, str) else value
 
@@ -65,6 +71,10 @@ def _only_text_or_moment(value: object) -> object:
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
 ProofHex = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
+ClaimHash = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
+ClaimCode = Annotated[
+    str, BeforeValidator(_plain_code), Field(pattern=claim_codes.CODE_PATTERN, examples=[claim_codes.CODE_EXAMPLE])
+]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
 VersionName = Annotated[
     str, Field(min_length=1, max_length=32, examples=["1"]), AfterValidator(_printable), AfterValidator(_without_slash)

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from thermokeeper.contract.fields import (
+    ClaimCode,
+    ClaimHash,
     Code,
     Description,
     Id,
@@ -186,18 +188,26 @@ class Version(Message):
 _PROOF_REQUIRED = "a serial number without a `proofKey` can't activate; one with it always has to prove itself"
 _PROOF_KEY = "made of the secret in the device's factory record; with it the device has to prove itself at activation"
 
+_CODE_REQUIRED = "a serial number without a `claimHash` can't be claimed; one with it always takes its code"
+_CLAIM_HASH = (
+    "made of the code on the device's label: scrypt (n 16384, r 8, p 1, 32 bytes) in hex of the code, in capitals and "
+    "without hyphen, with the salt `thermokeeper claim code 1\\n{serialNumber}`; with it a claim takes the code"
+)
+
 
 class ProductRequest(VendorRequest):
     code: Code
     name: ProductName
     default_template: Id
     proof_required: bool = Field(default=False, description=_PROOF_REQUIRED)
+    claim_code_required: bool = Field(default=False, description=_CODE_REQUIRED)
 
 
 class ProductChange(VendorRequest):
     """A member that is left out stays as it is."""
 
     proof_required: bool | None = Field(default=None, description=_PROOF_REQUIRED)
+    claim_code_required: bool | None = Field(default=None, description=_CODE_REQUIRED)
 
 
 class Product(Message):
@@ -206,12 +216,15 @@ class Product(Message):
     name: str
     default_template: Id
     proof_required: bool
+    claim_code_required: bool
+    retired: Time | None
     created: Time
 
 
 class SerialRequest(VendorRequest):
     serial_number: SerialNumber
     proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+    claim_hash: ClaimHash | None = Field(default=None, repr=False, description=_CLAIM_HASH)
     template: Id | None = Field(default=None, description="instead of the product's default template")
     target_version: Id | None = Field(default=None, description="instead of what its template has published")
 
@@ -226,9 +239,10 @@ class SerialChange(VendorRequest):
     template: Id | None = None
     target_version: Id | None = None
     proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+    claim_hash: ClaimHash | None = Field(default=None, repr=False, description=_CLAIM_HASH)
 
 
-SerialStatus = Literal["new", "active", "blocked"]
+SerialStatus = Literal["new", "active", "blocked", "retired"]
 
 
 class Serial(Message):
@@ -240,6 +254,7 @@ class Serial(Message):
     target_version: VersionSummary | None = Field(description="what its device should run")
     own_target: bool
     proof_key_id: Id | None = Field(description="shows which `proofKey` it has, without telling it; null: none")
+    claim_code_id: Id | None = Field(description="the same for its `claimHash`; null: a claim takes no code")
     thing: Id | None
     created: Time
 
@@ -266,6 +281,7 @@ class Thing(Message):
     product: Code
     status: SerialStatus
     owner: str | None
+    owned_since: Time | None
     current_version: VersionSummary | None
     version_confirmed: Time | None
     target_version: VersionSummary | None
@@ -303,11 +319,15 @@ class NewOwner(Owner):
 
 class ClaimRequest(VendorRequest):
     serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+    claim_code: ClaimCode | None = Field(
+        default=None, repr=False, description="from the label, or from the owner who hands the device over"
+    )
     name: Name | None = Field(default=None, description="for the thing; without it one is generated")
 
 
 class OwnedThing(Message):
     id: Id
+    owned_since: Time | None = Field(description="null: since before that was kept")
     name: str
     serial_number: SerialNumber
     product: Code

@@ -16,7 +16,7 @@ from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.pages import page_of, row_number
 from thermokeeper.server.refusals import ApiError, conflict, not_found, too_many_points
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import ownership, registry
 from thermokeeper.server.rules.rows import thing_row
 from thermokeeper.server.storage.models import Datapoint, PropertyValue, Reading, Thing, Version
 
@@ -131,10 +131,12 @@ def _store_points(
 
 
 def datapoints_page(
-    session: Session, thing: Thing, event: str | None, after: str | None, limit: int
+    session: Session, thing: Thing, event: str | None, after: str | None, limit: int, of_owner: bool = False
 ) -> Page[schemas.Datapoint]:
-    """Last arrived first."""
+    """Last arrived first. of_owner: only those that are its owner's to see."""
     rows = select(Datapoint).where(Datapoint.thing_id == thing.id).order_by(Datapoint.id.desc())
+    if of_owner:
+        rows = ownership.seen_by_owner(rows, thing)
     if event is not None:
         rows = rows.where(Datapoint.event == event)
     if after is not None:

@@ -14,10 +14,10 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import Responses, document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
 from thermokeeper.server.http.things import datapoints_page
-from thermokeeper.server.refusals import ApiError, blocked, conflict, not_found
-from thermokeeper.server.rules import audit, dms_standing, registry
+from thermokeeper.server.refusals import ApiError, blocked, unauthorized
+from thermokeeper.server.rules import claims, ownership, registry
 from thermokeeper.server.rules.dms_provisioning import device_row
-from thermokeeper.server.rules.rows import clean, find_thing, serial_row
+from thermokeeper.server.rules.rows import clean, find_serial, find_thing
 from thermokeeper.server.storage.models import Owner, Serial, Thing
 
 router = owner_router()
@@ -36,7 +36,7 @@ _OTHERS: Responses = {
     responses={
         200: document(schemas.OwnedThing, "it was this owner's already"),
         400: refusal("malformed request, or name not allowed"),
-        403: refusal("the serial number is blocked"),
+        403: refusal("the claim code is missing or wrong, or the serial number is blocked"),
         404: refusal("no such serial number"),
         409: refusal("another owner has claimed it"),
         429: refusal("too many tries"),
@@ -44,32 +44,40 @@ _OTHERS: Responses = {
 )
 def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest) -> schemas.OwnedThing:
     """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
-    for a new thing, and an existing one keeps its own."""
+    for a new thing, and an existing one keeps its own. A serial number with a claim code takes that; a thing of another
+    owner takes the one that he has made to hand it over."""
     number = body.serial_number
-    with limited(ctx, f"owner {owner_id}", "claim", number, owner_id), ctx.database.writing() as session:
-        if not is_serial_number(number):
-            raise not_found("serial number")
-        device = device_row(session, number)  # the number is a uuid then
-        serial = serial_row(session, number)
-        if serial.blocked:
-            raise blocked()
-        thing = serial.thing
-        if thing is not None and thing.owner_id not in (None, owner_id):
-            raise conflict("claimed", "another owner has claimed this serial number")
-        if thing is not None and thing.owner_id == owner_id:
-            response.status_code = 200
-        owner = session.get(Owner, owner_id)
-        assert owner is not None
-        if device is not None:
-            dms_standing.claim(session, device, owner)
-        elif thing is None or thing.owner_id is None:
-            audit.note(session, f"owner {owner.name}", "serial.claimed", number)
-        if thing is None:
-            thing = registry.new_thing(session, serial, body.name)
-        elif body.name is not None:
-            thing.name = body.name
-        thing.owner_id = owner_id
-        return _json(ctx, thing)
+    with limited(ctx, f"owner {owner_id}", "claim", number, owner_id):
+        shown = claims.hash_of(body.claim_code, number)
+        with ctx.database.writing() as session:
+            thing, was_his = _claim(session, owner_id, number, body.name, shown)
+            if was_his:
+                response.status_code = 200
+            return _json(ctx, thing)
+
+
+def _claim(session: Session, owner_id: str, number: str, name: str | None, shown: str | None) -> tuple[Thing, bool]:
+    """The thing, the owner's now, and whether it was before. ApiError 403, 404, 409."""
+    device = device_row(session, number) if is_serial_number(number) else None  # the number is a uuid then
+    serial = find_serial(session, number) if is_serial_number(number) else None
+    if serial is None:
+        raise claims.unknown(session, shown)
+    thing = serial.thing
+    claims.check(serial, thing, device, owner_id, shown)
+    if serial.blocked:
+        raise blocked()
+    owner = session.get(Owner, owner_id)
+    if owner is None:  # removed just now
+        raise unauthorized("X-OwnerToken")
+    if thing is None:
+        thing = registry.new_thing(session, serial, name)
+    elif name is not None:
+        thing.name = name
+    if thing.owner_id == owner_id:
+        return thing, True
+    what = "device.claimed" if device is not None else "serial.claimed"
+    ownership.give(session, thing, owner, f"owner {owner.name}", what)
+    return thing, False
 
 
 @router.get(
@@ -114,7 +122,8 @@ def list_own_datapoints(
     limit: Limit = 100,
 ) -> Page[schemas.Datapoint]:
     with ctx.database.reading() as session:
-        return datapoints_page(session, _own(session, thing_id, owner_id), event, after, limit)
+        thing = _own(session, thing_id, owner_id)
+        return datapoints_page(session, thing, event, after, limit, of_owner=True)
 
 
 def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
@@ -133,5 +142,6 @@ def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:
         current_version=registry.summary_or_none(thing.current_version),
         target_version=registry.summary_or_none(registry.target_of(thing.serial)),
         last_seen=ctx.sightings.of_thing(thing),
-        readings=registry.readings(thing),
+        owned_since=thing.owned_since,
+        readings=ownership.readings_of_owner(thing),
     )

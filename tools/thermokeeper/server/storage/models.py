@@ -101,16 +101,22 @@ class Product(Base):
     things_named: Mapped[int] = mapped_column(default=0)  # last number given to a generated name
     # whether a serial number without a key for proofs can't activate either
     proof_required: Mapped[bool] = mapped_column(default=False)
+    # whether a serial number without a claim code can't be claimed either
+    claim_code_required: Mapped[bool] = mapped_column(default=False)
+    retired_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     default_template: Mapped[Template] = relationship()
 
 
 class Serial(Base):
-    """A serial number; `template` and `target` are None where the product's and the template's hold."""
+    """A serial number; `template` and `target` are None where the product's and the template's hold.
+
+    One that is retired is blocked for ever: its row stays, so that the number is given to no other device.
+    """
 
     __tablename__ = "serials"
-    __table_args__ = (Index(None, "product_id", "number"),)
+    __table_args__ = (Index(None, "product_id", "number"), Index(None, "product_id", "retired_at"))
 
     id: Mapped[str] = _id()
     number: Mapped[str] = mapped_column(unique=True)
@@ -120,6 +126,8 @@ class Serial(Base):
     blocked: Mapped[bool] = mapped_column(default=False)
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))
+    claim_hash: Mapped[str | None] = mapped_column(String(64))  # of the code on its label, see contract.claim_codes
+    retired_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     product: Mapped[Product] = relationship()
@@ -138,13 +146,21 @@ class Owner(Base):
 
 
 class Thing(Base):
-    """A device as the service knows it. `key_hash` is None until it activates: it has one key or none."""
+    """A device as the service knows it. `key_hash` is None until it activates: it has one key or none.
+
+    `readings_after` is the number of the last datapoint of a former owner's time, None if nobody had it before.
+    `handover_hash` is of the code that its owner gives the next one.
+    """
 
     __tablename__ = "things"
 
     id: Mapped[str] = _id()
     serial_id: Mapped[str] = mapped_column(ForeignKey("serials.id"), unique=True)
     owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"), index=True)
+    owned_since: Mapped[datetime | None]
+    readings_after: Mapped[int | None] = mapped_column(BigInteger)
+    handover_hash: Mapped[str | None] = mapped_column(String(64))
+    handover_expires_at: Mapped[datetime | None]
     name: Mapped[str] = mapped_column(index=True)  # to find one that isn't taken
     key_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     current_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
@@ -177,7 +193,7 @@ class Datapoint(Base):
 
 
 class Reading(Base):
-    """The latest datapoint of one event of a thing, and how many there were."""
+    """The latest datapoint of one event of a thing, and how many there were: `former` of them for a former owner."""
 
     __tablename__ = "readings"
 
@@ -186,6 +202,7 @@ class Reading(Base):
     value: Mapped[float]
     at: Mapped[datetime]
     count: Mapped[int] = mapped_column(BigInteger)
+    former: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class PropertyValue(Base):

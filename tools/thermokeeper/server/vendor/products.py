@@ -14,6 +14,7 @@ from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
 from thermokeeper.server.rules import registry
+from thermokeeper.server.rules.claims import code_id
 from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
     check_has_firmware,
@@ -43,7 +44,13 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         if session.scalar(select(exists().where(Product.code == body.code))):
             raise conflict("exists", "there is a product with this code already")
         template = find_template(session, body.default_template)
-        product = Product(code=body.code, name=body.name, default_template=template, proof_required=body.proof_required)
+        product = Product(
+            code=body.code,
+            name=body.name,
+            default_template=template,
+            proof_required=body.proof_required,
+            claim_code_required=body.claim_code_required,
+        )
         session.add(product)
         session.flush()
         return _product_json(product)
@@ -63,7 +70,7 @@ def get_product(ctx: Ctx, code: str) -> schemas.Product:
 
 @router.patch(
     "/products/{code}.json",
-    summary="Change whether a product's devices have to prove themselves",
+    summary="Change whether a product's devices have to prove themselves, and claims of them take a code",
     response_model=schemas.Product,
     responses={**BAD, **MISSING},
 )
@@ -73,6 +80,8 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
         product = find_product(session, code)
         if body.proof_required is not None:
             product.proof_required = body.proof_required
+        if body.claim_code_required is not None:
+            product.claim_code_required = body.claim_code_required
         return _product_json(product)
 
 
@@ -125,6 +134,7 @@ def _add_serials(session: Session, product: Product, wanted: list[schemas.Serial
             "template_id": item.template,
             "target_version_id": item.target_version,
             "proof_key": item.proof_key,
+            "claim_hash": item.claim_hash,
         }
         for item in wanted
     ]
@@ -143,8 +153,10 @@ def list_serials(
     with ctx.database.reading() as session:
         rows = select(Serial).where(Serial.product_id == find_product(session, code).id).order_by(Serial.number)
         activated = exists().where(Thing.serial_id == Serial.id, Thing.activation_count > 0)
-        if status == "blocked":
-            rows = rows.where(Serial.blocked)
+        if status == "retired":
+            rows = rows.where(Serial.retired_at.is_not(None))
+        elif status == "blocked":
+            rows = rows.where(Serial.blocked, Serial.retired_at.is_(None))
         elif status is not None:
             rows = rows.where(~Serial.blocked, activated if status == "active" else ~activated)
         rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_serials())
@@ -160,7 +172,7 @@ def get_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 
 @router.patch(
     "/serials/{number}.json",
-    summary="Give a serial number a template or a target version of its own, or another key for proofs",
+    summary="Give a serial number a template or a target version of its own, another key for proofs or claim code",
     response_model=schemas.Serial,
     responses={**BAD, **MISSING, 409: refusal("the version is of another template, or has no firmware")},
 )
@@ -180,6 +192,8 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             raise conflict("wrong_template", "its own target version is of another template: change that, too")
         if "proof_key" in body.model_fields_set:
             serial.proof_key = body.proof_key
+        if "claim_hash" in body.model_fields_set:
+            serial.claim_hash = body.claim_hash
         session.flush()
         return _serial_json(serial)
 
@@ -218,6 +232,8 @@ def _product_json(row: Product) -> schemas.Product:
         name=row.name,
         default_template=row.default_template_id,
         proof_required=row.proof_required,
+        claim_code_required=row.claim_code_required,
+        retired=row.retired_at,
         created=row.created_at,
     )
 
@@ -232,6 +248,7 @@ def _serial_json(row: Serial) -> schemas.Serial:
         target_version=registry.summary_or_none(registry.target_of(row)),
         own_target=row.target_version_id is not None,
         proof_key_id=key_id(row.proof_key) if row.proof_key else None,
+        claim_code_id=code_id(row.claim_hash) if row.claim_hash else None,
         thing=row.thing.id if row.thing is not None else None,
         created=row.created_at,
     )

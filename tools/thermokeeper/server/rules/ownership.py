@@ -1,0 +1,63 @@
+"""Whose a thing is: given to an owner, taken off one; and which of its readings are the owner's to see.
+
+An owner sees what was measured from his own time on. What nobody's thing measured before anybody had it belongs to its
+first owner: a board may run before it is claimed.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.orm import Session
+
+from thermokeeper.contract import schemas
+from thermokeeper.contract.times import now
+from thermokeeper.server.rules import audit
+from thermokeeper.server.storage.dms_models import DmsDevice
+from thermokeeper.server.storage.models import Datapoint, Owner, Reading, Thing
+
+HANDOVER_LIFE = timedelta(hours=24)
+
+
+def give(session: Session, thing: Thing, owner: Owner | None, who: str, what: str) -> None:
+    """The thing is the owner's, or nobody's, from now on; its row, and its device's if it has one, must be locked.
+
+    who, what: for the audit. Nothing happens if it is his already.
+    """
+    former = thing.owner
+    thing.handover_hash = thing.handover_expires_at = None
+    if (owner.id if owner is not None else None) == thing.owner_id:
+        return
+    moment = now()
+    if former is not None or thing.readings_after is not None:
+        thing.readings_after = session.scalar(select(func.max(Datapoint.id)).where(Datapoint.thing_id == thing.id)) or 0
+        theirs = update(Reading).where(Reading.thing_id == thing.id)
+        session.execute(theirs.values(former=Reading.count), execution_options={"synchronize_session": False})
+        # one from a clock that is ahead would otherwise pass for the next owner's
+        ahead = theirs.where(Reading.at >= moment).values(at=moment - timedelta(milliseconds=1))
+        session.execute(ahead, execution_options={"synchronize_session": False})
+        session.expire(thing, ["readings"])
+    thing.owner = owner
+    thing.owned_since = moment if owner is not None else None
+    device = session.scalar(select(DmsDevice).where(DmsDevice.uuid == thing.serial.number).with_for_update())
+    if device is not None:
+        device.owner = owner
+    moved = [f"from {former.name}"] if former is not None else []
+    moved += [f"to {owner.name}"] if owner is not None else []
+    audit.note(session, who, what, thing.serial.number, " ".join(moved))
+
+
+def seen_by_owner(points: Select[Datapoint], thing: Thing) -> Select[Datapoint]:
+    """Those of the thing's datapoints that are its owner's: also what a board kept and sends late has its time."""
+    if thing.readings_after is None or thing.owned_since is None:
+        return points
+    return points.where(Datapoint.id > thing.readings_after, Datapoint.at >= thing.owned_since)
+
+
+def readings_of_owner(thing: Thing) -> list[schemas.LastReading]:
+    """The last readings, without those of a former owner's time."""
+    since = thing.owned_since if thing.readings_after is not None else None
+    return [
+        schemas.LastReading(event=row.event, value=row.value, at=row.at, count=row.count - row.former)
+        for row in thing.readings
+        if since is None or (row.count > row.former and row.at >= since)
+    ]
