@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from thermokeeper.client.connection import Connection, request, segment
+from thermokeeper.client.connection import request, segment
+from thermokeeper.client.standing import OwnerStanding, VendorStanding
 from thermokeeper.contract import dms_schemas, schemas
 from thermokeeper.contract.fields import is_id
 from thermokeeper.errors import ToolError
@@ -18,7 +19,7 @@ _UPLOAD_BLOCK_BYTES = 64 * 1024
 Named = TypeVar("Named", schemas.Template, schemas.Version, schemas.Owner)
 
 
-class VendorClient(Connection):
+class VendorClient(VendorStanding):
     """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
     ca: file with the certificates to trust for https, in place of the system's.
@@ -268,7 +269,7 @@ class VendorClient(Connection):
         return self._pages(dms_schemas.AuditLine, "/v1/vendor/audit.json", limit, subject=subject)
 
 
-class OwnerClient(Connection):
+class OwnerClient(OwnerStanding):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 

@@ -217,7 +217,7 @@ class Product(Message):
     default_template: Id
     proof_required: bool
     claim_code_required: bool
-    retired: Time | None
+    retired: bool
     created: Time
 
 
@@ -314,7 +314,26 @@ class NewOwner(Owner):
     token: str = Field(description="shown this once; only its hash is kept")
 
 
+class NewHolder(VendorRequest):
+    owner: Id
+
+
+class Erased(BaseModel):
+    datapoints: int = Field(description="so many were deleted")
+
+
 # -- owners ------------------------------------------------------------------------------------------------------------
+
+
+class Token(Message):
+    token: str = Field(description="shown this once; only its hash is kept")
+
+
+class HandOver(Message):
+    code: str = Field(
+        description="what the next owner claims with, once; only its hash is kept", examples=["7K3Q-X9FD"]
+    )
+    expires: Time
 
 
 class ClaimRequest(VendorRequest):

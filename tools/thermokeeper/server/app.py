@@ -28,6 +28,7 @@ from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.polls import Polls
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.owner import dms as owner_dms_api
+from thermokeeper.server.owner import giving as owner_giving_api
 from thermokeeper.server.owner import things as owner_api
 from thermokeeper.server.refusals import disk_full
 from thermokeeper.server.rules.known import KnownDevices
@@ -38,7 +39,9 @@ from thermokeeper.server.storage.firmware import FirmwareStore
 from thermokeeper.server.storage.sightings import Sightings
 from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
+from thermokeeper.server.vendor import ownership as vendor_ownership_api
 from thermokeeper.server.vendor import products as vendor_products_api
+from thermokeeper.server.vendor import retirement as vendor_retirement_api
 from thermokeeper.server.vendor import versions as vendor_versions_api
 
 _UPLOAD = re.compile(r"/v1/vendor/versions/[^/]*/firmware\.bin")
@@ -132,7 +135,8 @@ def _routes() -> list[BaseRoute]:
     parts = (activation_api, device_api, dms_api, vendor_versions_api, vendor_products_api, vendor_fleet_api)
     app = FastAPI(**_ROUTING)
     before = len(app.router.routes)
-    for module in (*parts, vendor_dms_api, owner_api, owner_dms_api):
+    owners = (vendor_ownership_api, vendor_retirement_api, owner_api, owner_giving_api, owner_dms_api)
+    for module in (*parts, vendor_dms_api, *owners):
         app.include_router(module.router)
     return app.router.routes[before:]
 

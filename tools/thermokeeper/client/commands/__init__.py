@@ -3,6 +3,7 @@
 Only click is imported at once; the client when a command runs, so that `--help` answers fast.
 """
 
+from thermokeeper.client.commands import standing as _standing  # noqa: F401  # adds to the groups of the others
 from thermokeeper.client.commands.dms import dms
 from thermokeeper.client.commands.fleet import owner, thing
 from thermokeeper.client.commands.products import product, serial

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thermokeeper.client.commands.support import cell, print_item, print_json, print_list, vendor_call, when
+from thermokeeper.client.commands.support import cell, print_item, print_json, print_list, vendor_call
 from thermokeeper.errors import ToolError
 from thermokeeper.groups import Group
 
@@ -43,7 +43,7 @@ def product_create(
       thermokeeper product create thermometer --name Thermometer --template Thermometer
     """
     made = client.create_product(code, name, of, proof_required=proof_required, claim_code_required=claim_code_required)
-    _show_product(made, as_json)
+    show_product(made, as_json)
 
 
 @product.command("set")
@@ -70,16 +70,16 @@ def product_set(
     changes = {name: value for name, value in wanted.items() if value is not None}
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper product set --help`")
-    _show_product(client.change_product(code, **changes), as_json)
+    show_product(client.change_product(code, **changes), as_json)
 
 
-def _show_product(found: Any, as_json: bool) -> None:
+def show_product(found: Any, as_json: bool) -> None:
     lines: dict[str, object] = {
         "product": found.code,
         "name": found.name,
         "proof required": found.proof_required,
         "claim code required": found.claim_code_required,
-        "retired": when(found.retired),
+        "retired": found.retired,
         "id": found.id,
     }
     print_item(found, as_json, lines)
@@ -171,7 +171,7 @@ def serial_list(client: "VendorClient", of: str, status: str | None, limit: int 
 @vendor_call
 def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
     """Show one serial number."""
-    _show_serial(client.serial(number), as_json)
+    show_serial(client.serial(number), as_json)
 
 
 @serial.command("set")
@@ -219,7 +219,7 @@ def serial_set(
         changes["claim_hash"] = _claim_hash(claim_code, number) if claim_code else None
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper serial set --help`")
-    _show_serial(client.change_serial(number, **changes), as_json)
+    show_serial(client.change_serial(number, **changes), as_json)
 
 
 @serial.command("block")
@@ -227,7 +227,7 @@ def serial_set(
 @vendor_call
 def serial_block(client: "VendorClient", number: str, as_json: bool) -> None:
     """Block a serial number: its device is refused everything, and can't activate."""
-    _show_serial(client.block(number), as_json)
+    show_serial(client.block(number), as_json)
 
 
 @serial.command("unblock")
@@ -235,7 +235,7 @@ def serial_block(client: "VendorClient", number: str, as_json: bool) -> None:
 @vendor_call
 def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
     """Unblock a serial number."""
-    _show_serial(client.unblock(number), as_json)
+    show_serial(client.unblock(number), as_json)
 
 
 def _claim_hash(code: str, number: str) -> str:
@@ -249,7 +249,7 @@ def _claim_hash(code: str, number: str) -> str:
     return claim_codes.hashed(code, number)
 
 
-def _show_serial(found: Any, as_json: bool) -> None:
+def show_serial(found: Any, as_json: bool) -> None:
     target = cell(found.target_version)
     lines: dict[str, object] = {
         "serial": found.serial_number,

@@ -14,7 +14,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import Responses, document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
 from thermokeeper.server.http.things import datapoints_page
-from thermokeeper.server.refusals import ApiError, blocked, unauthorized
+from thermokeeper.server.refusals import blocked, unauthorized
 from thermokeeper.server.rules import claims, ownership, registry
 from thermokeeper.server.rules.dms_provisioning import device_row
 from thermokeeper.server.rules.rows import clean, find_serial, find_thing
@@ -127,10 +127,7 @@ def list_own_datapoints(
 
 
 def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
-    thing = find_thing(session, thing_id)
-    if thing.owner_id != owner_id:
-        raise ApiError(403, "forbidden", "this thing is not yours")
-    return thing
+    return ownership.check_own(find_thing(session, thing_id), owner_id)
 
 
 def _json(ctx: Context, thing: Thing) -> schemas.OwnedThing:

@@ -63,7 +63,7 @@ def activate(session: Session, uuid: str, code: str) -> Serial:
     An activation that is repeated is not refused when the access was withdrawn since: that is for new ones.
     """
     product = session.scalar(select(Product).where(Product.code == clean(code)))
-    if product is None:
+    if product is None or product.retired:  # which has no live devices
         raise ApiError(404, "not_found", "there is no product with this code")
     device = device_row(session, uuid)
     assert device is not None

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.times import now
+from thermokeeper.server.refusals import ApiError
 from thermokeeper.server.rules import audit
+from thermokeeper.server.rules.dms_provisioning import device_row
+from thermokeeper.server.rules.rows import clean, existing, find_serial, find_thing, serial_row
 from thermokeeper.server.storage.dms_models import DmsDevice
 from thermokeeper.server.storage.models import Datapoint, Owner, Reading, Thing
 
@@ -19,7 +22,7 @@ HANDOVER_LIFE = timedelta(hours=24)
 
 
 def give(session: Session, thing: Thing, owner: Owner | None, who: str, what: str) -> None:
-    """The thing is the owner's, or nobody's, from now on; its row, and its device's if it has one, must be locked.
+    """The thing is the owner's, or nobody's, from now on; its serial number must be locked.
 
     who, what: for the audit. Nothing happens if it is his already.
     """
@@ -28,6 +31,7 @@ def give(session: Session, thing: Thing, owner: Owner | None, who: str, what: st
     if (owner.id if owner is not None else None) == thing.owner_id:
         return
     moment = now()
+    session.execute(select(Thing.id).where(Thing.id == thing.id).with_for_update())  # no datapoint comes meanwhile
     if former is not None or thing.readings_after is not None:
         thing.readings_after = session.scalar(select(func.max(Datapoint.id)).where(Datapoint.thing_id == thing.id)) or 0
         theirs = update(Reading).where(Reading.thing_id == thing.id)
@@ -44,6 +48,39 @@ def give(session: Session, thing: Thing, owner: Owner | None, who: str, what: st
     moved = [f"from {former.name}"] if former is not None else []
     moved += [f"to {owner.name}"] if owner is not None else []
     audit.note(session, who, what, thing.serial.number, " ".join(moved))
+
+
+def check_own(thing: Thing, owner_id: str) -> Thing:
+    """The thing. ApiError 403 if it isn't this owner's."""
+    if thing.owner_id != owner_id:
+        raise ApiError(403, "forbidden", "this thing is not yours")
+    return thing
+
+
+def locked(session: Session, thing_id: str) -> Thing:
+    """The thing as it is now, locked with its serial number and device. ApiError 404."""
+    thing = find_thing(session, thing_id)
+    device_row(session, thing.serial.number)
+    serial_row(session, thing.serial.number)
+    session.refresh(thing)
+    return thing
+
+
+def release_device(session: Session, uuid: str, of: str | None, who: str) -> DmsDevice:
+    """Nobody's from now on is the device that provisions itself, and its thing if it has one. ApiError 403, 404.
+
+    of: id of the owner that it has to be; None if it doesn't matter.
+    """
+    device = existing(device_row(session, clean(uuid) or ""), "device")
+    serial = find_serial(session, device.uuid)
+    if of is not None and device.owner_id != of:
+        raise ApiError(403, "forbidden", "this device is not yours")
+    if serial is not None and serial.thing is not None:
+        give(session, serial.thing, None, who, "device.released")
+    if device.owner is not None:
+        audit.note(session, who, "device.released", device.uuid, f"from {device.owner.name}")
+        device.owner = None
+    return device
 
 
 def seen_by_owner(points: Select[Datapoint], thing: Thing) -> Select[Datapoint]:

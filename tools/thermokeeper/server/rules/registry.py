@@ -53,7 +53,7 @@ def target_of(serial: Serial) -> Version | None:
 
 def status_of(serial: Serial, thing: Thing | None) -> schemas.SerialStatus:
     """thing: the serial's; to look for it costs a query."""
-    if serial.retired_at is not None:
+    if serial.retired:
         return "retired"
     if serial.blocked:
         return "blocked"

@@ -103,7 +103,7 @@ class Product(Base):
     proof_required: Mapped[bool] = mapped_column(default=False)
     # whether a serial number without a claim code can't be claimed either
     claim_code_required: Mapped[bool] = mapped_column(default=False)
-    retired_at: Mapped[datetime | None]
+    retired: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     default_template: Mapped[Template] = relationship()
@@ -116,7 +116,7 @@ class Serial(Base):
     """
 
     __tablename__ = "serials"
-    __table_args__ = (Index(None, "product_id", "number"), Index(None, "product_id", "retired_at"))
+    __table_args__ = (Index(None, "product_id", "number"), Index(None, "product_id", "retired", "number"))
 
     id: Mapped[str] = _id()
     number: Mapped[str] = mapped_column(unique=True)
@@ -127,7 +127,7 @@ class Serial(Base):
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))
     claim_hash: Mapped[str | None] = mapped_column(String(64))  # of the code on its label, see contract.claim_codes
-    retired_at: Mapped[datetime | None]
+    retired: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     product: Mapped[Product] = relationship()

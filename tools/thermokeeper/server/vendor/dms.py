@@ -11,12 +11,13 @@ from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, no_page, page_of, row_number
+from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError
 from thermokeeper.server.rules import audit
 from thermokeeper.server.rules.dms_provisioning import token_state
 from thermokeeper.server.rules.dms_standing import access_of, state_of, thing_of
-from thermokeeper.server.rules.rows import clean, existing, find_owner, find_product
+from thermokeeper.server.rules.rows import clean, existing, find_owner, find_product, open_product
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.dms_models import AuditLine, DmsDevice, ProductAccess, ProvisioningToken, TokenUse
 
@@ -182,12 +183,12 @@ def list_access(ctx: Ctx, owner_id: str) -> list[dms_schemas.ProductAccess]:
     "/owners/{owner_id}/products/{code}.json",
     summary="Grant an owner access to a product",
     response_model=list[dms_schemas.ProductAccess],
-    responses=MISSING,
+    responses={**MISSING, 409: refusal("the product is retired")},
 )
 def grant_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.ProductAccess]:
     """Devices that the owner has claimed may then be activated to it. May be repeated."""
     with ctx.database.writing() as session:
-        owner, product = find_owner(session, owner_id), find_product(session, code)
+        owner, product = find_owner(session, owner_id), open_product(session, code)
         if session.get(ProductAccess, (owner.id, product.id)) is None:
             session.add(ProductAccess(owner_id=owner.id, product_id=product.id))
             session.flush()
@@ -224,11 +225,13 @@ def withdraw_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.Prod
 )
 def list_audit(
     ctx: Ctx,
-    subject: Annotated[str | None, Query(max_length=64, description="only of this token, device or owner")] = None,
+    subject: Annotated[
+        str | None, Query(max_length=64, description="only of this token, device, serial number or owner")
+    ] = None,
     after: After = None,
     limit: Limit = 100,
 ) -> Page[dms_schemas.AuditLine]:
-    """Tokens, devices that provision themselves, claims, access and activations."""
+    """Tokens, devices that provision themselves, claims, owners, access, activations, and what is retired."""
     with ctx.database.reading() as session:
         rows = select(AuditLine).order_by(AuditLine.id.desc())
         if subject is not None:

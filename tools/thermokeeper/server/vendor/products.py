@@ -22,6 +22,7 @@ from thermokeeper.server.rules.rows import (
     find_product,
     find_template,
     find_version_of,
+    open_product,
     serial_row,
 )
 from thermokeeper.server.secrets import new_id
@@ -53,19 +54,19 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
         )
         session.add(product)
         session.flush()
-        return _product_json(product)
+        return product_json(product)
 
 
 @router.get("/products.json", summary="List the products", response_model=list[schemas.Product])
 def list_products(ctx: Ctx) -> list[schemas.Product]:
     with ctx.database.reading() as session:
-        return [_product_json(row) for row in session.scalars(select(Product).order_by(Product.code))]
+        return [product_json(row) for row in session.scalars(select(Product).order_by(Product.code))]
 
 
 @router.get("/products/{code}.json", summary="Get a product", response_model=schemas.Product, responses=MISSING)
 def get_product(ctx: Ctx, code: str) -> schemas.Product:
     with ctx.database.reading() as session:
-        return _product_json(find_product(session, code))
+        return product_json(find_product(session, code))
 
 
 @router.patch(
@@ -82,7 +83,7 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
             product.proof_required = body.proof_required
         if body.claim_code_required is not None:
             product.claim_code_required = body.claim_code_required
-        return _product_json(product)
+        return product_json(product)
 
 
 @router.post(
@@ -94,9 +95,9 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
 )
 def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Serial:
     with ctx.database.writing() as session:
-        product = find_product(session, code)
+        product = open_product(session, code)
         _add_serials(session, product, [body])
-        return _serial_json(serial_row(session, body.serial_number))
+        return serial_json(serial_row(session, body.serial_number))
 
 
 @router.post(
@@ -111,7 +112,7 @@ def add_serials(ctx: Ctx, code: str, body: schemas.SerialBatch) -> schemas.Added
     if len(body.serials) > limit:
         raise ApiError(413, "too_large", f"at most {limit} serial numbers in one call")
     with ctx.database.writing() as session:
-        _add_serials(session, find_product(session, code), body.serials)
+        _add_serials(session, open_product(session, code), body.serials)
     return schemas.Added(added=len(body.serials))
 
 
@@ -154,32 +155,38 @@ def list_serials(
         rows = select(Serial).where(Serial.product_id == find_product(session, code).id).order_by(Serial.number)
         activated = exists().where(Thing.serial_id == Serial.id, Thing.activation_count > 0)
         if status == "retired":
-            rows = rows.where(Serial.retired_at.is_not(None))
+            rows = rows.where(Serial.retired)
         elif status == "blocked":
-            rows = rows.where(Serial.blocked, Serial.retired_at.is_(None))
+            rows = rows.where(Serial.blocked, ~Serial.retired)
         elif status is not None:
             rows = rows.where(~Serial.blocked, activated if status == "active" else ~activated)
         rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_serials())
         found, following = page_of(session, rows, limit, lambda row: row.number)
-        return Page(items=[_serial_json(row) for row in found], next=following)
+        return Page(items=[serial_json(row) for row in found], next=following)
 
 
 @router.get("/serials/{number}.json", summary="Get a serial number", response_model=schemas.Serial, responses=MISSING)
 def get_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     with ctx.database.reading() as session:
-        return _serial_json(serial_row(session, number))
+        return serial_json(serial_row(session, number))
 
 
 @router.patch(
     "/serials/{number}.json",
     summary="Give a serial number a template or a target version of its own, another key for proofs or claim code",
     response_model=schemas.Serial,
-    responses={**BAD, **MISSING, 409: refusal("the version is of another template, or has no firmware")},
+    responses={
+        **BAD,
+        **MISSING,
+        409: refusal("the version is of another template, or has no firmware; or it is retired"),
+    },
 )
 def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) -> schemas.Serial:
     """What is left out stays; null takes the serial number's own away again."""
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
+        if serial.retired:
+            raise conflict("retired", "this serial number is retired: nothing is changed of it any more")
         if "template" in body.model_fields_set:
             serial.own_template = find_template(session, body.template) if body.template else None
         template = registry.template_of(serial)
@@ -195,14 +202,14 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
         if "claim_hash" in body.model_fields_set:
             serial.claim_hash = body.claim_hash
         session.flush()
-        return _serial_json(serial)
+        return serial_json(serial)
 
 
 @router.post(
     "/serials/{number}/block.json",
     summary="Block a serial number: its device is refused everything",
     response_model=schemas.Serial,
-    responses=MISSING,
+    responses={**MISSING, 409: refusal("it is retired")},
 )
 def block_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     return _set_blocked(ctx, number, True)
@@ -212,7 +219,7 @@ def block_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     "/serials/{number}/unblock.json",
     summary="Unblock a serial number",
     response_model=schemas.Serial,
-    responses=MISSING,
+    responses={**MISSING, 409: refusal("it is retired")},
 )
 def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     return _set_blocked(ctx, number, False)
@@ -221,11 +228,13 @@ def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
+        if serial.retired:
+            raise conflict("retired", "this serial number is retired: it stays blocked for ever")
         serial.blocked = blocked
-        return _serial_json(serial)
+        return serial_json(serial)
 
 
-def _product_json(row: Product) -> schemas.Product:
+def product_json(row: Product) -> schemas.Product:
     return schemas.Product(
         id=row.id,
         code=row.code,
@@ -233,12 +242,12 @@ def _product_json(row: Product) -> schemas.Product:
         default_template=row.default_template_id,
         proof_required=row.proof_required,
         claim_code_required=row.claim_code_required,
-        retired=row.retired_at,
+        retired=row.retired,
         created=row.created_at,
     )
 
 
-def _serial_json(row: Serial) -> schemas.Serial:
+def serial_json(row: Serial) -> schemas.Serial:
     return schemas.Serial(
         serial_number=row.number,
         product=row.product.code,
