@@ -226,7 +226,7 @@ def labels_of(batch: str, out: Path, every: bool, folder: Path) -> None:
 def scrap(serial: str, reason: str, folder: Path) -> None:
     """Give up SERIAL: no board will ever get it, and the board that had it may get another."""
     _journal(folder).scrap(serial, reason)
-    click.echo(f"{serial} is scrapped; on the server: thermokeeper serial block {serial}")
+    click.echo(f"{serial} is scrapped; on the server: thermokeeper serial retire {serial}")
 
 
 @factory.command("forget")

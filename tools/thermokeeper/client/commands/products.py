@@ -171,7 +171,7 @@ def serial_list(client: "VendorClient", of: str, status: str | None, limit: int 
 @vendor_call
 def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
     """Show one serial number."""
-    show_serial(client.serial(number), as_json)
+    _show_serial(client.serial(number), as_json)
 
 
 @serial.command("set")
@@ -219,7 +219,7 @@ def serial_set(
         changes["claim_hash"] = _claim_hash(claim_code, number) if claim_code else None
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper serial set --help`")
-    show_serial(client.change_serial(number, **changes), as_json)
+    _show_serial(client.change_serial(number, **changes), as_json)
 
 
 @serial.command("block")
@@ -227,7 +227,7 @@ def serial_set(
 @vendor_call
 def serial_block(client: "VendorClient", number: str, as_json: bool) -> None:
     """Block a serial number: its device is refused everything, and can't activate."""
-    show_serial(client.block(number), as_json)
+    _show_serial(client.block(number), as_json)
 
 
 @serial.command("unblock")
@@ -235,7 +235,7 @@ def serial_block(client: "VendorClient", number: str, as_json: bool) -> None:
 @vendor_call
 def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
     """Unblock a serial number."""
-    show_serial(client.unblock(number), as_json)
+    _show_serial(client.unblock(number), as_json)
 
 
 def _claim_hash(code: str, number: str) -> str:
@@ -249,7 +249,7 @@ def _claim_hash(code: str, number: str) -> str:
     return claim_codes.hashed(code, number)
 
 
-def show_serial(found: Any, as_json: bool) -> None:
+def _show_serial(found: Any, as_json: bool) -> None:
     target = cell(found.target_version)
     lines: dict[str, object] = {
         "serial": found.serial_number,

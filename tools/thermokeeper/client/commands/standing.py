@@ -1,13 +1,14 @@
 """Commands that say whose a thing is and what comes to its end; in the groups of the things that they are about."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from thermokeeper.client.commands.dms import device, uuid_named
 from thermokeeper.client.commands.fleet import owner, thing
-from thermokeeper.client.commands.products import product, serial, show_product, show_serial
-from thermokeeper.client.commands.support import owner_call, print_item, print_json, vendor_call, when
+from thermokeeper.client.commands.products import product, serial, show_product
+from thermokeeper.client.commands.support import owner_call, print_item, print_json, print_list, vendor_call, when
+from thermokeeper.errors import ToolError
 
 if TYPE_CHECKING:
     from thermokeeper.client.calls import OwnerClient, VendorClient
@@ -102,14 +103,19 @@ def device_release(client: "VendorClient", which: str, as_json: bool) -> None:
 def serial_retire(client: "VendorClient", numbers: tuple[str, ...], as_json: bool) -> None:
     """Retire serial numbers for ever: their devices can't activate, their keys are dropped.
 
-    Refused for one whose thing has an owner; those before it are retired by then.
+    Refused for one whose thing has an owner; those before it are retired by then. May be repeated.
 
     \b
     Example:
       thermokeeper serial retire THERM00000000000001
     """
+    retired: list[Any] = []
     for number in numbers:
-        show_serial(client.retire_serial(number), as_json)
+        try:
+            retired.append(client.retire_serial(number))
+        except ToolError as error:
+            raise ToolError(f"{number}: {error}; {len(retired)} of {len(numbers)} are retired") from None
+    print_list(retired, as_json, {"SERIAL": lambda row: row.serial_number, "STATUS": lambda row: row.status})
 
 
 @product.command("retire")
