@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
 import httpx
@@ -67,7 +69,7 @@ def test_who_knows_the_serial_number_only_gets_nothing(shop, refused):
     assert "label" in refused(_claim(shop, owner, number), 403, "claim_code_required")
     refused(_claim(shop, owner, number, WRONG), 403, "claim_code_wrong")
     assert shop.vendor.serial(number).thing is None
-    assert list(shop.vendor.audit(number)) == []
+    assert [line.what for line in shop.vendor.audit(number)] == ["serial.claim_code_set"]
 
 
 def test_the_code_of_another_device_opens_nothing(shop, refused):
@@ -106,7 +108,7 @@ def test_a_serial_number_without_a_code_is_claimed_as_before(shop):
 def test_a_claim_whose_answer_was_lost_is_repeated(shop):
     number, owner = _coded(shop), shop.owner()
     assert [_claim(shop, owner, number, CODE).status_code for _ in range(2)] == [201, 200]
-    assert len(list(shop.vendor.audit(number))) == 1
+    assert [line.what for line in shop.vendor.audit(number)] == ["serial.claimed", "serial.claim_code_set"]
 
 
 def test_the_right_code_of_a_claimed_device_says_that_it_is_claimed(shop, refused):
@@ -141,6 +143,25 @@ def test_an_owner_has_only_so_many_tries_whatever_serial_numbers_he_names(tmp_pa
         statuses = [_claim(shop, stranger, f"S{index}", WRONG).status_code for index in range(5)]
         assert statuses == [403, 403, 403, 429, 429]
         shop.vendor.close()
+
+
+def test_many_claims_at_once_leave_workers_to_the_devices(shop, monkeypatch):
+    going_on, hashing = threading.Event(), claim_codes.hashed
+
+    def held_up(code, number):
+        assert going_on.wait(30)
+        return hashing(code, number)
+
+    monkeypatch.setattr(claim_codes, "hashed", held_up)
+    device, owner, numbers = shop.device(), shop.owner(), [shop.serial() for _ in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(_claim, shop, owner, number, CODE) for number in numbers]
+        first = next(as_completed(calls)).result()
+        assert device.post_points([{"value": 1}]).status_code == 204
+        going_on.set()
+        statuses = sorted(call.result().status_code for call in calls)
+    assert first.status_code == 503 and first.headers["retry-after"]
+    assert statuses == [201] * 8 + [503] * 4
 
 
 def test_no_code_and_no_hash_is_told_again(shop, caplog):

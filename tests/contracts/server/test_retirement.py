@@ -96,6 +96,13 @@ def test_a_device_that_provisions_itself_is_retired_too(shop, refused):
     refused(board.ask(token), 403, "serial_blocked")
 
 
+def test_who_blocked_and_unblocked_a_serial_number_is_in_the_audit_once(shop):
+    number = shop.serial()
+    for call in (shop.vendor.block, shop.vendor.block, shop.vendor.unblock, shop.vendor.unblock):
+        call(number)
+    assert _whats(shop, number) == ["serial.blocked", "serial.unblocked"]
+
+
 def test_retired_serial_numbers_have_a_list_of_their_own(shop):
     numbers = [shop.serial() for _ in range(4)]
     shop.vendor.block(numbers[0])

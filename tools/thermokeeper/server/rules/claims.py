@@ -12,22 +12,28 @@ from sqlalchemy.orm import Session
 
 from thermokeeper.contract import claim_codes
 from thermokeeper.contract.times import now
-from thermokeeper.server.refusals import ApiError, conflict, not_found
+from thermokeeper.server.refusals import ApiError, Busy, conflict, not_found
 from thermokeeper.server.storage.dms_models import DmsDevice
 from thermokeeper.server.storage.models import Product, Serial, Thing
 
 _slowly = threading.BoundedSemaphore(2)  # each hash takes 16 MiB
+_waiting = threading.BoundedSemaphore(8)  # of the 40 workers: the others stay for the devices
 
 
 def hash_of(code: str | None, number: str) -> str | None:
-    """What a code is compared by; None without one. Takes its time, so never while a session is open.
+    """What a code is compared by; None without one. `Busy` if too many are made at once.
 
-    It takes as long for a serial number that there isn't.
+    Takes its time, so never while a session is open; and as long for a serial number that there isn't.
     """
     if code is None:
         return None
-    with _slowly:
-        return claim_codes.hashed(code, number)
+    if not _waiting.acquire(blocking=False):
+        raise Busy
+    try:
+        with _slowly:
+            return claim_codes.hashed(code, number)
+    finally:
+        _waiting.release()
 
 
 def code_id(claim_hash: str) -> str:

@@ -13,7 +13,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, CLASH, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import audit, registry
 from thermokeeper.server.rules.claims import code_id
 from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
@@ -201,6 +201,8 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             serial.proof_key = body.proof_key
         if "claim_hash" in body.model_fields_set:
             serial.claim_hash = body.claim_hash
+            what = "serial.claim_code_set" if body.claim_hash else "serial.claim_code_removed"
+            audit.note(session, audit.VENDOR, what, number)
         session.flush()
         return serial_json(serial)
 
@@ -230,7 +232,9 @@ def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
         serial = serial_row(session, number)
         if serial.retired:
             raise conflict("retired", "this serial number is retired: it stays blocked for ever")
-        serial.blocked = blocked
+        if serial.blocked != blocked:
+            serial.blocked = blocked
+            audit.note(session, audit.VENDOR, "serial.blocked" if blocked else "serial.unblocked", number)
         return serial_json(serial)
 
 
