@@ -179,6 +179,12 @@ def test_a_device_that_provisions_itself_is_claimed_as_before(demanding, refused
         assert client.claim_device(board.uuid).uuid == board.uuid
 
 
+def test_its_serial_number_takes_no_code_either(demanding):
+    shop, board = demanding, demanding.active_board()
+    shop.vendor.release_dms_device(board.uuid)
+    assert _claim(shop, shop.owner(), board.uuid).status_code == 201
+
+
 def test_the_other_way_to_claim_doesnt_go_past_a_code(shop, refused):
     board, owner = shop.board().provision(shop.vendor.create_dms_token().token), shop.owner()
     shop.vendor.add_serial(shop.tag, board.uuid, claim_hash=claim_codes.hashed(CODE, board.uuid))

@@ -229,6 +229,14 @@ def test_the_next_owner_sees_nothing_of_the_former_s_time(shop, jane, john, devi
     assert _values(jane, device) == [], "not even her own, when it was another's in between"
 
 
+def test_a_reading_from_a_clock_that_was_ahead_doesnt_pass_for_the_next_owner_s(shop, jane, john, device):
+    device.post_points([{"value": 2, "at": "2068-01-01T00:00:00Z"}])
+    john.claim(device.number, code=jane.hand_over(device.thing).code)
+    just_after = john.thing(device.thing).owned_since + timedelta(milliseconds=1)
+    device.post_points([{"value": 7, "at": just_after.isoformat(timespec="milliseconds")}])
+    assert [row.value for row in john.thing(device.thing).readings] == [7.0]
+
+
 def test_what_a_board_has_kept_from_the_former_s_time_is_not_the_next_one_s(shop, jane, john, device):
     john.claim(device.number, code=jane.hand_over(device.thing).code)
     device.post_points([{"value": 1, "at": "2026-01-01T00:00:00Z"}])
