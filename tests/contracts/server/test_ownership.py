@@ -9,8 +9,6 @@ from datetime import timedelta
 import pytest
 
 import release_support
-from contracts.server.queries import watched
-from contracts.server.test_fleet import engine  # noqa: F401
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.client.connection import Refused
 from thermokeeper.contract import claim_codes
@@ -242,22 +240,6 @@ def test_what_a_board_has_kept_from_the_former_s_time_is_not_the_next_one_s(shop
     device.post_points([{"value": 1, "at": "2026-01-01T00:00:00Z"}])
     assert _values(john, device) == [] and john.thing(device.thing).readings == []
     assert [point.value for point in shop.vendor.datapoints(device.thing)] == [1.0]
-
-
-def test_an_owner_s_page_walks_none_of_the_former_s_points(shop, jane, john, device, engine):  # noqa: F811
-    device.post_points([{"value": value} for value in range(50)])
-    with watched() as queries:
-        code = jane.hand_over(device.thing).code
-        john.claim(device.number, code=code)
-        list(john.datapoints(device.thing)), list(john.datapoints(device.thing, "temperature")), list(john.things())
-        john.erase(device.thing)
-        john.release(device.thing)
-        shop.vendor.give_thing(device.thing, jane.id)
-        shop.vendor.release_thing(device.thing)
-        shop.vendor.renew_token(jane.id), shop.vendor.delete_owner(jane.id)
-    assert len(queries.seen) > 20
-    assert queries.walks(engine) == []
-    assert any("datapoints.id > ?" in query for query in queries.seen)
 
 
 # -- deleting readings -------------------------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ import json
 import pytest
 
 import release_support
-from contracts.server.queries import watched
-from contracts.server.test_fleet import engine  # noqa: F401
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.client.connection import Refused
 from thermokeeper.errors import ToolError
@@ -191,22 +189,7 @@ def test_no_device_moves_to_a_retired_product(shop, refused):
     refused(board.activate(shop.tag), 404, "not_found")
 
 
-# -- cost and commands -------------------------------------------------------------------------------------------------
-
-
-def test_what_comes_to_its_end_walks_no_fleet(shop, engine):  # noqa: F811
-    device, numbers = shop.device(), [shop.serial() for _ in range(3)]
-    device.post_points([{"value": 1}])
-    with watched() as queries:
-        shop.vendor.erase_thing(device.thing)
-        shop.vendor.delete_thing(device.thing)
-        for number in (device.number, *numbers):
-            shop.vendor.retire_serial(number)
-        for status in ("new", "active", "blocked", "retired"):
-            list(shop.vendor.serials(shop.tag, status))
-        shop.vendor.retire_product(shop.tag)
-    assert len(queries.seen) > 20
-    assert queries.walks(engine) == []
+# -- commands ----------------------------------------------------------------------------------------------------------
 
 
 def test_commands_say_what_they_did(shop):

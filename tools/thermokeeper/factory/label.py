@@ -31,7 +31,7 @@ class Label:
 
     title: str
     serial: str
-    url: str
+    url: str = field(repr=False)
     code: str | None = field(default=None, repr=False)
 
 
