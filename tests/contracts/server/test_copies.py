@@ -79,7 +79,7 @@ def test_a_check_names_each_thing_that_is_not_whole(tmp_path, make_shop):
     (folder / f"{short.id}.bin").write_bytes(b"firm")
     (folder / f"{changed.id}.bin").write_bytes(b"FIRMWARE")
     with contextlib.closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as connection, connection:
-        connection.execute("INSERT INTO readings VALUES ('no such thing', 'temperature', 1, '2026-11-21', 1)")
+        connection.execute("INSERT INTO readings VALUES ('no such thing', 'temperature', 1, '2026-11-21', 1, 0)")
     found = "\n".join(faults_of(tmp_path))
     for name in ("gone", "short", "changed"):
         assert f"firmware of version {name}" in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.server.queries import watched
+from thermokeeper.client.calls import OwnerClient
 
 
 def test_no_call_of_a_device_walks_the_fleet(shop, engine):
@@ -63,6 +64,43 @@ def test_no_version_is_published_or_given_by_a_walk_through_the_fleet(shop, engi
     # of many rows with the same version or template only the first one is looked at: EXISTS
     steps = [step for step in queries.walks(engine) if "(current_version_id=?)" not in step.split(":")[0]]
     assert [step for step in steps if not step.startswith(("SEARCH versions", "SEARCH product_keys"))] == []
+
+
+def test_no_change_of_owner_walks_the_fleet_or_the_former_s_datapoints(shop, engine):
+    device = shop.device()
+    device.post_points([{"value": value} for value in range(50)])
+    accounts = shop.owner(), shop.owner()
+    with (
+        OwnerClient(shop.server.url, accounts[0].token) as jane,
+        OwnerClient(shop.server.url, accounts[1].token) as john,
+        watched() as queries,
+    ):
+        jane.claim(device.number)
+        john.claim(device.number, code=jane.hand_over(device.thing).code)
+        list(john.datapoints(device.thing)), list(john.datapoints(device.thing, "temperature")), list(john.things())
+        john.erase(device.thing)
+        john.release(device.thing)
+        shop.vendor.give_thing(device.thing, accounts[0].id)
+        shop.vendor.release_thing(device.thing)
+        shop.vendor.renew_token(accounts[0].id), shop.vendor.delete_owner(accounts[0].id)
+    assert len(queries.seen) > 20
+    assert any("datapoints.id > ?" in query for query in queries.seen)
+    assert queries.walks(engine) == []
+
+
+def test_nothing_that_comes_to_its_end_walks_the_fleet(shop, engine):
+    device, numbers = shop.device(), [shop.serial() for _ in range(3)]
+    device.post_points([{"value": 1}])
+    with watched() as queries:
+        shop.vendor.erase_thing(device.thing)
+        shop.vendor.delete_thing(device.thing)
+        for number in (device.number, *numbers):
+            shop.vendor.retire_serial(number)
+        for status in ("new", "active", "blocked", "retired"):
+            list(shop.vendor.serials(shop.tag, status))
+        shop.vendor.retire_product(shop.tag)
+    assert len(queries.seen) > 20
+    assert queries.walks(engine) == []
 
 
 def test_a_page_takes_as_many_queries_as_one_of_its_items(shop):

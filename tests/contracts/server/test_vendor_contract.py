@@ -61,6 +61,16 @@ CALLS = [
     ("GET", f"/accounts/{NOBODY}/tokens.json"),
     ("POST", f"/account-tokens/{NOBODY}/revoke.json"),
     ("GET", "/audit.json"),
+    ("PUT", f"/things/{NOBODY}/owner.json"),
+    ("DELETE", f"/things/{NOBODY}/owner.json"),
+    ("DELETE", f"/things/{NOBODY}/datapoints.json"),
+    ("DELETE", f"/things/{NOBODY}.json"),
+    ("DELETE", "/dms/devices/nothing/owner.json"),
+    ("POST", f"/owners/{NOBODY}/token/renew.json"),
+    ("POST", f"/owners/{NOBODY}/token/revoke.json"),
+    ("DELETE", f"/owners/{NOBODY}.json"),
+    ("POST", "/serials/nothing/retire.json"),
+    ("POST", "/products/nothing/retire.json"),
 ]
 
 
@@ -98,6 +108,7 @@ BODIES = {
     f"/accounts/{NOBODY}/tokens.json": {"name": "laptop"},
     "/products/nothing/serials.json": {"serialNumber": "S"},
     "/products/nothing/serials/batch.json": {"serials": [{"serialNumber": "S"}]},
+    f"/things/{NOBODY}/owner.json": {"owner": NOBODY},
 }
 
 
@@ -106,7 +117,7 @@ def test_what_is_not_there_is_404_whatever_its_name(shop, refused, method, path)
     headers = {"X-VendorToken": shop.server.vendor_token}
     for name in (NOBODY, "x", "%00", "%ff", "%F0%9F%8C%A1", "x" * 300):
         url = f"/v1/vendor{path}".replace(NOBODY, name).replace("nothing", name)
-        body = BODIES.get(path) if method == "POST" else {} if method == "PATCH" else None
+        body = BODIES.get(path) if method in ("POST", "PUT") else {} if method == "PATCH" else None
         refused(shop.http.request(method, url, json=body, headers=headers), 404, "not_found")
 
 

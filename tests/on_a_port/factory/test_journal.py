@@ -177,6 +177,17 @@ def test_what_a_step_rests_on_can_be_taken_back_with_all_that_followed(tmp_path)
     assert journal.last_trouble("S1") is None
 
 
+def test_a_journal_from_before_claim_codes_goes_on_without_them(tmp_path):
+    Journal(tmp_path)
+    with sqlite3.connect(tmp_path / "journal.db") as db:
+        db.execute("ALTER TABLE units DROP COLUMN claim_code")
+        db.execute("PRAGMA user_version = 1")
+        db.execute("INSERT INTO batches VALUES ('old', '{}', '')")
+        db.execute("INSERT INTO units (serial, batch, position, secret, members) VALUES ('S1', 'old', 1, '00', '{}')")
+    for _ in range(2):
+        assert Journal(tmp_path).unit("S1").claim_code is None
+
+
 def test_a_journal_of_another_schema_or_no_journal_at_all_is_refused(tmp_path):
     Journal(tmp_path)
     with sqlite3.connect(tmp_path / "journal.db") as db:

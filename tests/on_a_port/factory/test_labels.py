@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 import xml.etree.ElementTree as ET
 import zlib
@@ -15,9 +16,13 @@ from PIL import Image, ImageDraw
 
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import label
+from thermokeeper.factory.units import Plan, Seed
 
 URL = "https://things.example.com/claim/THERM00000000000001"
 LABEL = label.Label("Thermometer & more", "THERM00000000000001", URL)
+PLAN = Plan(
+    "thermometer", "gadgetkeeper", "", "4MiB", URL.replace("THERM00000000000001", "{serial}"), "Thermometer", ""
+)
 SVG = "{http://www.w3.org/2000/svg}"
 DOTS_PER_MM = 12  # a label printer's 300 dpi
 
@@ -89,6 +94,28 @@ def test_every_text_fits_on_the_label():
     assert _scanned(_drawn(_bars_of_svg(label.svg(long)))) == [long.url]
 
 
+def test_the_claim_code_is_there_for_a_person_and_for_a_scanner():
+    coded = label.label_of(PLAN, Seed("THERM00000000000001", "", claim_code="7K3Q-X9FD"))
+    texts = ET.fromstring(label.svg(coded)).findall(f"{SVG}text")
+    assert [text.text for text in texts] == ["Thermometer", coded.serial, "7K3Q-X9FD", "things.example.com"]
+    bottoms = [float(text.get("y", "0")) for text in texts]
+    assert bottoms == sorted(bottoms) and all(low - high >= 4 for high, low in itertools.pairwise(bottoms))
+    for made in (_bars_of_svg(label.svg(coded)), _bars_of_pdf(label.pdf([coded]))):
+        assert _scanned(_drawn(made)) == [f"{URL}#7K3Q-X9FD"]
+
+
+@pytest.mark.parametrize(
+    ("template", "url"),
+    [
+        ("https://x.example/{serial}", "https://x.example/S1#7K3Q-X9FD"),
+        ("https://x.example/#/{serial}", "https://x.example/#/S1&code=7K3Q-X9FD"),
+        ("https://x.example/{serial}?c={code}", "https://x.example/S1?c=7K3Q-X9FD"),
+    ],
+)
+def test_the_claim_code_stands_where_the_url_has_a_place_or_behind_it(template, url):
+    assert label.claim_url(template, "S1", "7K3Q-X9FD") == url
+
+
 def test_a_scratched_code_is_still_read():
     image = _drawn(_bars_of_svg(label.svg(LABEL)))
     ImageDraw.Draw(image).rectangle((120, 120, 160, 150), fill=255)
@@ -130,4 +157,12 @@ def test_labels_are_made_again_for_tested_boards(factory, pattern, tmp_path):
         factory.journal.record("THERM00000000000002", step)
     assert "1 label," in factory.tool("labels", "first", "--out", out)
     url = "https://things.example.com/claim/THERM00000000000002"
-    assert out.read_bytes() == label.pdf([label.Label("Kitchen", "THERM00000000000002", url)])
+    code = factory.journal.unit("THERM00000000000002").claim_code
+    assert out.read_bytes() == label.pdf([label.Label("Kitchen", "THERM00000000000002", f"{url}#{code}", code)])
+    for serial in ("THERM00000000000001", "THERM00000000000002"):
+        for step in ("flashed", "verified", "tested", "labelled", "registered"):
+            factory.journal.record(serial, step)
+    factory.tool("forget", "first")
+    assert code.encode() not in (factory.folder / "journal.db").read_bytes()
+    with pytest.raises(ToolError, match="was forgotten: its label can't be printed again"):
+        factory.tool("labels", "first", "--out", out)

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from keeper.services.gadgetkeeper.joining import proof
-from thermokeeper.client.calls import VendorClient
+from thermokeeper.client.calls import OwnerClient, VendorClient
+from thermokeeper.contract import claim_codes
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import registration
 from thermokeeper.server.local import LocalServer
@@ -72,6 +73,31 @@ def test_the_server_gets_each_serial_number_with_its_key(factory, pattern, serve
             assert http.post("/v1/provision/activate.json", json=body).status_code == 200
 
 
+def test_who_has_the_label_can_claim_and_the_server_never_had_the_code(factory, pattern, server, client):
+    factory.new("first", "--pattern", pattern, "--count", 2)
+    factory.tool("register", "first", *_options(server))
+    first, second = factory.journal.units("first")
+    assert first.claim_code and second.claim_code and first.claim_code != second.claim_code
+    with OwnerClient(server.url, client.create_owner(f"Owner of {first.serial}").token) as owner:
+        for code in (None, second.claim_code):
+            with pytest.raises(ToolError, match="claim_code"):
+                owner.claim(first.serial, code=code)
+        assert owner.claim(first.serial, code=first.claim_code).serial_number == first.serial
+    for unit in (first, second):
+        assert unit.claim_code.encode() not in b"".join(
+            path.read_bytes() for path in server.settings.data_dir.glob("thermokeeper.db*")
+        )
+
+
+def test_a_serial_number_with_another_claim_code_is_not_taken_for_ours(factory, pattern, client):
+    factory.new("first", "--pattern", pattern, "--count", 1)
+    unit = factory.journal.units("first")[0]
+    key = proof.key_of(bytes.fromhex(unit.secret)).hex()
+    client.add_serial("thermometer", unit.serial, proof_key=key)
+    with pytest.raises(ToolError, match=f"{unit.serial} from elsewhere"):
+        registration.register(factory.journal, "first", client)
+
+
 @pytest.mark.parametrize("lost", [{1}, {2}, {1, 2}, {1, 3, 4}])
 def test_lost_answers_are_made_good_by_the_next_try(factory, pattern, client, monkeypatch, lost):
     monkeypatch.setattr(registration, "_AT_ONCE", 2)
@@ -94,7 +120,9 @@ def test_lost_answers_are_made_good_by_the_next_try(factory, pattern, client, mo
 def test_a_chunk_that_is_there_in_part_is_completed(factory, pattern, client):
     factory.new("first", "--pattern", pattern, "--count", 3)
     unit = factory.journal.units("first")[1]
-    client.add_serial("thermometer", unit.serial, proof_key=proof.key_of(bytes.fromhex(unit.secret)).hex())
+    key = proof.key_of(bytes.fromhex(unit.secret)).hex()
+    claim_hash = claim_codes.hashed(unit.claim_code, unit.serial)
+    client.add_serial("thermometer", unit.serial, proof_key=key, claim_hash=claim_hash)
     assert registration.register(factory.journal, "first", client) == 3
 
 
@@ -114,6 +142,7 @@ def test_boards_of_a_dms_get_a_token_each_which_goes_into_their_record(factory, 
         registration.register(factory.journal, "first", client)
     assert registration.register(factory.journal, "first", client) == 2
     tokens = [unit.token for unit in factory.journal.units("first")]
+    assert [unit.claim_code for unit in factory.journal.units("first")] == [None, None], "claimed by uuid"
     assert None not in tokens and len(set(tokens)) == 2
     serials = {unit.serial for unit in factory.journal.units("first")}
     bound = [token for token in client.dms_tokens() if token.name in serials]

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from thermokeeper.client.account_calls import AccountCalls
 from thermokeeper.client.connection import pick, request, segment
 from thermokeeper.client.reading_calls import ReadingCalls
+from thermokeeper.client.standing_calls import OwnerStandingCalls, VendorStandingCalls
 from thermokeeper.contract import dms_schemas, schemas
 from thermokeeper.contract.fields import is_id
 from thermokeeper.errors import ToolError
@@ -18,7 +19,7 @@ from thermokeeper.errors import ToolError
 _UPLOAD_BLOCK_BYTES = 64 * 1024
 
 
-class VendorClient(AccountCalls, ReadingCalls):
+class VendorClient(AccountCalls, ReadingCalls, VendorStandingCalls):
     """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
     ca: file with the certificates to trust for https, in place of the system's.
@@ -127,6 +128,7 @@ class VendorClient(AccountCalls, ReadingCalls):
         default_template: str,
         *,
         proof_required: bool = False,
+        claim_code_required: bool = False,
         flash_size: str | None = None,
         keys: Iterable[Path | str] = (),
         force: bool = False,
@@ -138,6 +140,7 @@ class VendorClient(AccountCalls, ReadingCalls):
             name=name,
             default_template=self.template(default_template).id,
             proof_required=proof_required,
+            claim_code_required=claim_code_required,
             flash_size=flash_size,
             keys=[_public(key) for key in keys],
             force=force,
@@ -148,7 +151,7 @@ class VendorClient(AccountCalls, ReadingCalls):
         return self._pages(schemas.Product, "/v1/vendor/products.json", limit)
 
     def change_product(self, code: str, **changes: Any) -> schemas.Product:
-        """`changes`: proof_required, flash_size."""
+        """`changes`: proof_required, claim_code_required, flash_size."""
         body = request(schemas.ProductChange, **changes)
         return self._call(schemas.Product, "PATCH", f"/v1/vendor/products/{segment(code)}.json", body)
 
@@ -170,12 +173,16 @@ class VendorClient(AccountCalls, ReadingCalls):
         template: str | None = None,
         target_version: str | None = None,
         proof_key: str | None = None,
+        claim_hash: str | None = None,
         force: bool = False,
     ) -> schemas.Serial:
-        """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex."""
+        """proof_key: what proves the secret in the device's factory record (keeper.proof.key_of), in hex.
+
+        claim_hash: `contract.claim_codes.hashed` of the code on its label.
+        """
         path = f"/v1/vendor/products/{segment(product)}/serials.json"
         wanted = self._serial_request(number, template, target_version, force)
-        return self._call(schemas.Serial, "POST", path, _with_key(wanted, number, proof_key))
+        return self._call(schemas.Serial, "POST", path, _with(wanted, number, proof_key, claim_hash))
 
     def add_serials(
         self,
@@ -184,12 +191,13 @@ class VendorClient(AccountCalls, ReadingCalls):
         template: str | None = None,
         target_version: str | None = None,
         proof_keys: Mapping[str, str] | None = None,
+        claim_hashes: Mapping[str, str] | None = None,
         force: bool = False,
     ) -> int:
-        """Add many: all or none. How many there were. proof_keys: by serial number, see `add_serial`."""
-        keys = proof_keys or {}
+        """Add many: all or none. How many there were. proof_keys, claim_hashes: by serial number, see `add_serial`."""
+        keys, hashes = proof_keys or {}, claim_hashes or {}
         common = self._serial_request(numbers[0], template, target_version, force)
-        wanted = [_with_key(common, number, keys.get(number)) for number in numbers]
+        wanted = [_with(common, number, keys.get(number), hashes.get(number)) for number in numbers]
         body = request(schemas.SerialBatch, serials=wanted)
         path = f"/v1/vendor/products/{segment(product)}/serials/batch.json"
         added: schemas.Added = self._call(schemas.Added, "POST", path, body)
@@ -213,10 +221,10 @@ class VendorClient(AccountCalls, ReadingCalls):
         return self._call(schemas.Serial, "GET", f"/v1/vendor/serials/{segment(number)}.json")
 
     def change_serial(self, number: str, *, force: bool = False, **changes: str | None) -> schemas.Serial:
-        """`changes`: template and target_version, each an id or name; proof_key. None takes the serial's own away."""
+        """`changes`: template, target_version (ids or names), proof_key, claim_hash. None takes its own away."""
         found: dict[str, str | None] = {}
         for name, value in changes.items():
-            if value is not None and name != "proof_key":
+            if value is not None and name in ("template", "target_version"):
                 value = self.template(value).id if name == "template" else self.version(value).id
             found[name] = value
         body = request(schemas.SerialChange, **found, force=force)
@@ -292,12 +300,13 @@ class VendorClient(AccountCalls, ReadingCalls):
         return name_or_id if is_id(name_or_id) else pick("owner", name_or_id, self.owners()).id
 
 
-class OwnerClient(ReadingCalls):
+class OwnerClient(ReadingCalls, OwnerStandingCalls):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 
-    def claim(self, number: str, name: str | None = None) -> schemas.OwnedThing:
-        body = request(schemas.ClaimRequest, serial_number=number, name=name)
+    def claim(self, number: str, name: str | None = None, code: str | None = None) -> schemas.OwnedThing:
+        """code: from its label, or from the owner who hands it over."""
+        body = request(schemas.ClaimRequest, serial_number=number, claim_code=code, name=name)
         return self._call(schemas.OwnedThing, "POST", "/v1/owner/claims.json", body)
 
     def things(self, limit: int | None = None) -> Iterator[schemas.OwnedThing]:
@@ -338,9 +347,10 @@ class OwnerClient(ReadingCalls):
         return self._call(list[dms_schemas.ProductAccess], "GET", "/v1/owner/products.json")
 
 
-def _with_key(other: schemas.SerialRequest, number: str, key: str | None) -> schemas.SerialRequest:
-    """The same request for another serial number, with its key."""
+def _with(other: schemas.SerialRequest, number: str, key: str | None, claim_hash: str | None) -> schemas.SerialRequest:
+    """The same request for another serial number, with its key and the hash of its claim code."""
     changes = {"serial_number": number} | ({"proof_key": key} if key else {})
+    changes |= {"claim_hash": claim_hash} if claim_hash else {}
     return request(schemas.SerialRequest, **{**other.model_dump(exclude_unset=True), **changes})
 
 

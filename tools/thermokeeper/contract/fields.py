@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictBool, WithJsonSchema
 
+from thermokeeper.contract import claim_codes
 from thermokeeper.contract.times import format_time, parse_time
 
 ID_PATTERN = r"^[0-9a-f]{32}$"
@@ -23,6 +24,7 @@ ASKED_BY = {
     WORD_PATTERN: "1 to 64 letters, digits, . _ and -, the first no . or -",
     KEY_ID_PATTERN: "16 hex digits in lower case",
     _DIGEST_PATTERN: "64 hex digits in lower case",
+    claim_codes.CODE_PATTERN: f"8 letters and digits, like {claim_codes.CODE_EXAMPLE}; none is U",
 }
 
 
@@ -62,6 +64,10 @@ def _text_lines(text: str) -> str:
     return text
 
 
+def _plain_code(value: object) -> object:
+    return claim_codes.plain(value) if isinstance(value, str) and len(value) <= 64 else value
+
+
 def _moment(value: object) -> object:
     return parse_time(value) if isinstance(value, str) else value
 
@@ -75,6 +81,10 @@ def _only_text_or_moment(value: object) -> object:
 Id = Annotated[str, Field(pattern=ID_PATTERN, examples=["d5673e80218f11e3a1c46c626dd90e00"])]
 ProofHex = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
 KeyId = Annotated[str, Field(pattern=KEY_ID_PATTERN, examples=["5f1c0de2c4b8d1e9"])]
+ClaimHash = Annotated[str, Field(pattern=_DIGEST_PATTERN)]
+ClaimCode = Annotated[
+    str, BeforeValidator(_plain_code), Field(pattern=claim_codes.CODE_PATTERN, examples=[claim_codes.CODE_EXAMPLE])
+]
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["ThermometerDevice"]), AfterValidator(_printable)]
 ThingName = Annotated[Name, AfterValidator(_plain)]  # by people; what a device calls itself is a `Name`
 VersionName = Annotated[

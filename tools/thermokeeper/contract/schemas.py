@@ -6,6 +6,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.alias_generators import to_camel
 
 from thermokeeper.contract.fields import (
+    ClaimCode,
+    ClaimHash,
     Code,
     Description,
     Id,
@@ -223,12 +225,19 @@ _FLASH_SIZE = "whose flash map its boards have: a release that needs a larger sl
 _PROOF_REQUIRED = "a serial number without a `proofKey` can't activate; one with it always has to prove itself"
 _PROOF_KEY = "made of the secret in the device's factory record; with it the device has to prove itself at activation"
 
+_CODE_REQUIRED = "a serial number without a `claimHash` can't be claimed; one with it always takes its code"
+_CLAIM_HASH = (
+    "made of the code on the device's label: scrypt (n 16384, r 8, p 1, 32 bytes) in hex of the code, in capitals and "
+    "without hyphen, with the salt `thermokeeper claim code 1\\n{serialNumber}`; with it a claim takes the code"
+)
+
 
 class ProductRequest(VendorRequest):
     code: Code
     name: ProductName
     default_template: Id
     proof_required: bool = Field(default=False, description=_PROOF_REQUIRED)
+    claim_code_required: bool = Field(default=False, description=_CODE_REQUIRED)
     flash_size: FlashSize | None = Field(default=None, description=_FLASH_SIZE)
     keys: Annotated[list[PublicKey], Field(max_length=16)] = []
     force: bool = Field(default=False, description=_FORCE)
@@ -238,6 +247,7 @@ class ProductChange(VendorRequest):
     """A member that is left out stays as it is; a null `flashSize` means that it isn't known."""
 
     proof_required: bool | None = Field(default=None, description=_PROOF_REQUIRED)
+    claim_code_required: bool | None = Field(default=None, description=_CODE_REQUIRED)
     flash_size: FlashSize | None = Field(default=None, description=_FLASH_SIZE)
 
 
@@ -247,8 +257,10 @@ class Product(Message):
     name: str
     default_template: Id
     proof_required: bool
+    claim_code_required: bool
     flash_size: FlashSize | None
     keys: list[KeyId] = Field(description="whose releases its boards take")
+    retired: bool
     created: Time
 
 
@@ -266,6 +278,7 @@ class ProductKey(Message):
 class SerialRequest(VendorRequest):
     serial_number: SerialNumber
     proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+    claim_hash: ClaimHash | None = Field(default=None, repr=False, description=_CLAIM_HASH)
     template: Id | None = Field(default=None, description="instead of the product's default template")
     target_version: Id | None = Field(default=None, description="instead of what its template has published")
     force: bool = Field(default=False, description=_FORCE)
@@ -281,10 +294,11 @@ class SerialChange(VendorRequest):
     template: Id | None = None
     target_version: Id | None = None
     proof_key: ProofHex | None = Field(default=None, repr=False, description=_PROOF_KEY)
+    claim_hash: ClaimHash | None = Field(default=None, repr=False, description=_CLAIM_HASH)
     force: bool = Field(default=False, description=_FORCE)
 
 
-SerialStatus = Literal["new", "active", "blocked"]
+SerialStatus = Literal["new", "active", "blocked", "retired"]
 
 
 class Serial(Message):
@@ -297,6 +311,7 @@ class Serial(Message):
     own_target: bool
     target_by_owner: bool = Field(description="whether that target is its owner's choice")
     proof_key_id: Id | None = Field(description="shows which `proofKey` it has, without telling it; null: none")
+    claim_code_id: Id | None = Field(description="the same for its `claimHash`; null: a claim takes no code")
     thing: Id | None
     created: Time
 
@@ -339,6 +354,7 @@ class Thing(Message):
     product: Code
     status: SerialStatus
     owner: str | None
+    owned_since: Time | None
     current_version: VersionSummary | None
     version_confirmed: Time | None
     target_version: VersionSummary | None
@@ -383,16 +399,39 @@ class NewOwner(Owner):
     token: str = Field(description="shown this once; only its hash is kept")
 
 
+class NewHolder(VendorRequest):
+    owner: Id
+
+
+class Erased(BaseModel):
+    datapoints: int = Field(description="so many were deleted")
+
+
 # -- owners ------------------------------------------------------------------------------------------------------------
+
+
+class Token(Message):
+    token: str = Field(description="shown this once; only its hash is kept")
+
+
+class HandOver(Message):
+    code: str = Field(
+        description="what the next owner claims with, once; only its hash is kept", examples=["7K3Q-X9FD"]
+    )
+    expires: Time
 
 
 class ClaimRequest(VendorRequest):
     serial_number: Annotated[str, Field(min_length=1, max_length=200, examples=["THERM00000000000001"])]
+    claim_code: ClaimCode | None = Field(
+        default=None, repr=False, description="from the label, or from the owner who hands the device over"
+    )
     name: ThingName | None = Field(default=None, description="for the thing; without it one is generated")
 
 
 class OwnedThing(Message):
     id: Id
+    owned_since: Time | None = Field(description="null: since before that was kept")
     name: str
     serial_number: SerialNumber
     product: Code

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thermokeeper.contract import claim_codes
 from thermokeeper.contract.fields import is_serial_number
 from thermokeeper.errors import ToolError
 from thermokeeper.factory import label, serials, stock
@@ -19,6 +20,8 @@ from thermokeeper.factory.units import Plan, Seed
 from thermokeeper.formats import members as record_members
 from thermokeeper.formats.nvs import parse_network
 from thermokeeper.release import authority
+
+_EXAMPLE = claim_codes.CODE_EXAMPLE
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,16 @@ def _checked(plan: Plan, seeds: list[Seed], wifi: str | None) -> list[Seed]:
     if not seeds:
         raise ToolError("a batch needs at least one serial number")
     for seed in seeds:
-        label.claim_url(plan.claim_url, seed.serial)
+        label.claim_url(plan.claim_url, seed.serial, _EXAMPLE)
         record_members.check(seed.members, plan.product)
     longest = max((seed.serial for seed in seeds), key=len)
-    label.svg(label.Label(plan.title, longest, plan.claim_url.format(serial=longest)))
-    return [dataclasses.replace(seed, wifi=seed.wifi or wifi) for seed in seeds]
+    label.svg(label.Label(plan.title, longest, label.claim_url(plan.claim_url, longest, _EXAMPLE), _EXAMPLE))
+    # one of the other service is claimed by its uuid: that it has a token says enough
+    coded = plan.service == "gadgetkeeper"
+    return [
+        dataclasses.replace(seed, wifi=seed.wifi or wifi, claim_code=claim_codes.new_code() if coded else None)
+        for seed in seeds
+    ]
 
 
 def _check_name(batch: str) -> None:

@@ -74,7 +74,11 @@ def factory() -> None:
 )
 @click.option("--vfs", type=_PATH, default=PROJECT, help="Folder with boot.py and main.py.  [the project's]")
 @click.option("--any-bootloader", is_flag=True, help="Take one that can't roll back: the simulator has its own.")
-@click.option("--claim-url", required=True, help="What a label's code says; {serial} stands for the serial number.")
+@click.option(
+    "--claim-url",
+    required=True,
+    help="What a label's QR code says; {serial} and {code} stand for serial number and claim code.",
+)
 @click.option("--title", help="First line of a label.  [the product]")
 @click.option("--expect", default=r"^tk: reading: ", show_default=True, help="Pattern of the line a good board says.")
 @_FOLDER
@@ -101,7 +105,7 @@ def new(batch: str, folder: Path, any_bootloader: bool, **options: Any) -> None:
 @_FOLDER
 @vendor_call
 def register_batch(client: "VendorClient", batch: str, folder: Path, as_json: bool) -> None:
-    """Give the server the serial numbers of BATCH, each with the key that proves its secret.
+    """Give the server the serial numbers of BATCH, each with its key for proofs and a hash of its claim code.
 
     May be repeated: what is there already stays. For the service gecko_dms it gets each board its provisioning token.
     """
@@ -210,7 +214,7 @@ def labels_of(batch: str, out: Path, every: bool, folder: Path) -> None:
     units = [unit for unit in journal.units(batch) if not unit.scrapped and (every or "tested" in steps[unit.serial])]
     if not units:
         raise ToolError(f"no board of {batch} is tested yet; --all makes all labels")
-    made = [label.Label(plan.title, unit.serial, plan.claim_url.format(serial=unit.serial)) for unit in units]
+    made = [label.label_of(plan, unit) for unit in units]
     write_bytes(out, label.pdf(made))
     click.echo(f"{out}: {len(made)} label{'' if len(made) == 1 else 's'}, {label.WIDTH_MM} x {label.HEIGHT_MM} mm")
 
@@ -222,7 +226,7 @@ def labels_of(batch: str, out: Path, every: bool, folder: Path) -> None:
 def scrap(serial: str, reason: str, folder: Path) -> None:
     """Give up SERIAL: no board will ever get it, and the board that had it may get another."""
     _journal(folder).scrap(serial, reason)
-    click.echo(f"{serial} is scrapped; on the server: thermokeeper serial block {serial}")
+    click.echo(f"{serial} is scrapped; on the server: thermokeeper serial retire {serial}")
 
 
 @factory.command("forget")
@@ -231,7 +235,8 @@ def scrap(serial: str, reason: str, folder: Path) -> None:
 def forget(batch: str, folder: Path) -> None:
     """Erase the secrets of BATCH once all its boards are made: none of them can then be written again.
 
-    Its serial numbers, and which board has which, stay in the journal.
+    Their claim codes are erased, too: no label can be printed again. Its serial numbers, and which board has which,
+    stay in the journal.
     """
     journal = _journal(folder)
     journal.plan(batch)

@@ -20,14 +20,22 @@ from thermokeeper.errors import ToolError
 from thermokeeper.factory.units import NEEDS, STEPS, Plan, Seed, Unit
 
 FILE = "journal.db"
-_PLAIN = ("serial", "secret", "pattern", "number", "token", "wifi")  # columns that are a Seed's fields as they stand
+_PLAIN = (
+    "serial",
+    "secret",
+    "pattern",
+    "number",
+    "token",
+    "claim_code",
+    "wifi",
+)  # columns that are a Seed's fields as they stand
 _BUSY_TIMEOUT_S = 30
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE batches (name TEXT PRIMARY KEY, plan TEXT NOT NULL, made_at TEXT NOT NULL);
 CREATE TABLE units (
     serial TEXT PRIMARY KEY, batch TEXT NOT NULL REFERENCES batches, position INTEGER NOT NULL,
-    pattern TEXT, number INTEGER, secret TEXT NOT NULL, token TEXT, members TEXT NOT NULL, wifi TEXT,
+    pattern TEXT, number INTEGER, secret TEXT NOT NULL, token TEXT, claim_code TEXT, members TEXT NOT NULL, wifi TEXT,
     mac TEXT UNIQUE, scrapped TEXT, UNIQUE (batch, position));
 CREATE TABLE steps (
     serial TEXT NOT NULL REFERENCES units, step TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (serial, step));
@@ -57,6 +65,9 @@ class Journal:
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
+                db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            elif version == 1:  # no claim codes yet
+                db.execute("ALTER TABLE units ADD COLUMN claim_code TEXT")
                 db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             elif version != _SCHEMA_VERSION:
                 raise ToolError(f"{self.path} is of another Thermokeeper's version (schema {version})")
@@ -166,6 +177,7 @@ class Journal:
                 raise ToolError(f"{unit.serial} isn't {open_steps[0]} yet: its secret is still needed (or scrap it)")
         with self._changing() as db:
             db.execute("UPDATE units SET secret = '', token = NULL, wifi = NULL WHERE batch = ?", (batch,))
+            db.execute("UPDATE units SET claim_code = '' WHERE batch = ? AND claim_code IS NOT NULL", (batch,))
         with self._reading() as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -265,6 +277,7 @@ def _unit(row: Any) -> Unit:
         pattern=row["pattern"],
         number=row["number"],
         token=row["token"],
+        claim_code=row["claim_code"],
         members=json.loads(row["members"]),
         wifi=row["wifi"],
         batch=row["batch"],

@@ -1,9 +1,9 @@
-"""A board's label, 60 x 25 mm, as SVG and PDF: a QR code with the claim URL, and title, serial and host for people."""
+"""A board's label, 60 x 25 mm, as SVG and PDF: a QR code with the claim URL, beside it title, serial, code and host."""
 
 import functools
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
@@ -13,6 +13,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from thermokeeper.errors import ToolError
+from thermokeeper.factory.units import Plan, Seed
 
 WIDTH_MM = 60
 HEIGHT_MM = 25
@@ -26,17 +27,30 @@ _POINT_MM = 1 / mm
 
 @dataclass(frozen=True)
 class Label:
-    """`url` is what the code says; it names the serial number."""
+    """`url` is what the QR code says; it names the serial number, and the claim code if there is one."""
 
     title: str
     serial: str
-    url: str
+    url: str = field(repr=False)
+    code: str | None = field(default=None, repr=False)
 
 
-def claim_url(template: str, serial: str) -> str:
-    """The claim URL of one board; ToolError if the template can't give one."""
+def label_of(plan: Plan, unit: Seed) -> Label:
+    """ToolError if the unit's claim code was forgotten."""
+    if unit.claim_code == "":
+        raise ToolError(f"the claim code of {unit.serial} was forgotten: its label can't be printed again")
+    return Label(plan.title, unit.serial, claim_url(plan.claim_url, unit.serial, unit.claim_code), unit.claim_code)
+
+
+def claim_url(template: str, serial: str, code: str | None = None) -> str:
+    """The claim URL of one board; ToolError if the template can't give one.
+
+    A code that it has no place for stands behind a `#`: browsers don't send that, so no log on the way has it.
+    """
     try:
-        url = template.format(serial=serial)
+        if code is not None and "{code}" not in template:
+            template += "&code={code}" if "#" in template else "#{code}"
+        url = template.format(serial=serial, code=code or "")
         parts = urlsplit(url)
     except (ValueError, KeyError, IndexError):
         parts = None
@@ -109,7 +123,15 @@ def _runs(made: segno.QRCode) -> Iterator[tuple[int, int, int]]:
 
 def _texts(label: Label) -> Iterator[tuple[str, float, str, float, float]]:
     """(text, base line from the top in mm, font, size in points, width in mm), each small enough for its place."""
-    rows = ((label.title, 8, f"{_FONT}-Bold", 11.0), (label.serial, 14, _FONT, 9.0), (_host(label.url), 20, _FONT, 7.0))
+    if label.code is None:
+        lines = (8.0, 14.0, 20.0)
+        code = []
+    else:
+        lines = (6.5, 11.5, 21.5)
+        code = [(label.code, 16.5, f"{_FONT}-Bold", 10.0)]
+    title, serial, host = lines
+    rows = [(label.title, title, f"{_FONT}-Bold", 11.0), (label.serial, serial, _FONT, 9.0), *code]
+    rows.append((_host(label.url), host, _FONT, 7.0))
     for text, y, font, points in rows:
         try:
             text.encode("cp1252")

@@ -72,7 +72,7 @@ class Line:
 
     def _label(self, port: BoardPort, unit: Unit) -> None:
         plan = self._stock.plan
-        made = label.Label(plan.title, unit.serial, plan.claim_url.format(serial=unit.serial))
+        made = label.label_of(plan, unit)
         write_bytes(self._labels / f"{unit.serial}.svg", label.svg(made))
         write_bytes(self._labels / f"{unit.serial}.pdf", label.pdf([made]))
 

@@ -1,19 +1,24 @@
 """A batch's serial numbers go to the server; said again, after a lost answer too, they are there once.
 
-For GadgetKeeper the server gets each serial number with the key that proves its secret. For Gecko OS DMS it gives out
-a provisioning token for each board that has none, which then goes into its factory record.
+For GadgetKeeper the server gets each serial number with the key that proves its secret and a hash of its claim code,
+which is made here: it takes its time, and the code itself is only in the journal and on the label. For Gecko OS DMS it
+gives out a provisioning token for each board that has none, which then goes into its factory record.
 """
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from keeper.factory import identity
 from keeper.services.gadgetkeeper.joining import proof
 from keeper.services.gecko_dms.joining import record as dms_record
 from thermokeeper.client.calls import VendorClient
 from thermokeeper.client.connection import Refused
+from thermokeeper.contract import claim_codes
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.journal import Journal
 from thermokeeper.factory.units import Plan, Unit
+from thermokeeper.server.rules.claims import code_id
 from thermokeeper.server.rules.proofs import key_id
 
 _AT_ONCE = 200
@@ -37,8 +42,11 @@ def register(journal: Journal, batch: str, client: VendorClient) -> int:
 
 def _add(plan: Plan, units: list[Unit], client: VendorClient) -> None:
     keys = {unit.serial: _key(unit) for unit in units}
+    coded = {unit.serial: unit.claim_code for unit in units if unit.claim_code}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each takes 50 ms
+        hashes = dict(zip(coded, pool.map(claim_codes.hashed, coded.values(), coded), strict=True))
     try:
-        client.add_serials(plan.product, list(keys), proof_keys=keys)
+        client.add_serials(plan.product, list(keys), proof_keys=keys, claim_hashes=hashes)
         return
     except Refused as refusal:
         if refusal.code != "exists":
@@ -46,15 +54,16 @@ def _add(plan: Plan, units: list[Unit], client: VendorClient) -> None:
     # Perhaps ours, added by a call whose answer was lost.
     for serial, key in keys.items():
         try:
-            client.add_serial(plan.product, serial, proof_key=key)
+            client.add_serial(plan.product, serial, proof_key=key, claim_hash=hashes.get(serial))
         except Refused as refusal:
             if refusal.code != "exists":
                 raise
             found = client.serial(serial)
-            if found.product != plan.product or found.proof_key_id != key_id(key):
+            own = code_id(hashes[serial]) if serial in hashes else None
+            if found.product != plan.product or (found.proof_key_id, found.claim_code_id) != (key_id(key), own):
                 raise ToolError(
-                    f"the server has the serial number {serial} from elsewhere, with another secret or product: "
-                    "a board with it couldn't activate"
+                    f"the server has the serial number {serial} from elsewhere, with another secret, claim code or "
+                    "product: a board with it couldn't activate, or be claimed"
                 ) from None
 
 

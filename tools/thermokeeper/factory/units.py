@@ -31,6 +31,7 @@ class Seed:
     pattern: str | None = None
     number: int | None = None
     token: str | None = field(default=None, repr=False)
+    claim_code: str | None = field(default=None, repr=False)
     members: dict[str, Any] = field(default_factory=dict)
     wifi: str | None = field(default=None, repr=False)
 

@@ -32,6 +32,7 @@ from thermokeeper.server.http.polls import Polls
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.owner import dms as owner_dms_api
+from thermokeeper.server.owner import giving as owner_giving_api
 from thermokeeper.server.owner import readings as owner_readings_api
 from thermokeeper.server.owner import targets as owner_targets_api
 from thermokeeper.server.owner import things as owner_api
@@ -56,8 +57,10 @@ from thermokeeper.server.vendor import dms as vendor_dms_api
 from thermokeeper.server.vendor import failures as vendor_failures_api
 from thermokeeper.server.vendor import fleet as vendor_fleet_api
 from thermokeeper.server.vendor import keys as vendor_keys_api
+from thermokeeper.server.vendor import ownership as vendor_ownership_api
 from thermokeeper.server.vendor import products as vendor_products_api
 from thermokeeper.server.vendor import readings as vendor_readings_api
+from thermokeeper.server.vendor import retirement as vendor_retirement_api
 from thermokeeper.server.vendor import serials as vendor_serials_api
 from thermokeeper.server.vendor import templates as vendor_templates_api
 from thermokeeper.server.vendor import versions as vendor_versions_api
@@ -209,9 +212,10 @@ def _routes() -> list[BaseRoute]:
     """The routes of all calls. What FastAPI finds out of them at their first use takes longer than the use."""
     parts: tuple[Any, ...] = (
         # the original's before the device's: its activation of a serial number "version" isn't a call of a thing
-        *(activation_api, original_api, device_api, dms_api, owner_api, owner_targets_api, owner_dms_api),
+        *(activation_api, original_api, device_api, dms_api),
+        *(owner_api, owner_targets_api, owner_giving_api, owner_dms_api),
         *(vendor_templates_api, vendor_versions_api, vendor_products_api, vendor_keys_api, vendor_serials_api),
-        *(vendor_failures_api, vendor_fleet_api, vendor_dms_api),
+        *(vendor_failures_api, vendor_fleet_api, vendor_ownership_api, vendor_retirement_api, vendor_dms_api),
         *(vendor_accounts_api, vendor_audit_api, vendor_readings_api, owner_readings_api),
     )
     app = FastAPI(**_ROUTING)

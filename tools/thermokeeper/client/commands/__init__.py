@@ -4,6 +4,7 @@ Only click is imported at once; the client when a command runs, so that `--help`
 """
 
 from thermokeeper.client.commands import readings as _readings  # noqa: F401  # adds to thing and owner
+from thermokeeper.client.commands import standing as _standing  # noqa: F401  # adds to the groups of the others
 from thermokeeper.client.commands.accounts import account, audit
 from thermokeeper.client.commands.dms import dms
 from thermokeeper.client.commands.fleet import owner, thing

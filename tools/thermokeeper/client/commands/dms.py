@@ -68,7 +68,7 @@ def token_create(
     if (serial or uuid) and uses != 1:
         raise ToolError("a token for one device has one use: drop --uses, or --serial and --uuid")
     expires = now() + timedelta(days=days) if days else None
-    made = client.create_dms_token(name, uuid=_uuid(serial) if serial else uuid, uses=uses, expires=expires)
+    made = client.create_dms_token(name, uuid=uuid_named(serial) if serial else uuid, uses=uses, expires=expires)
     lines: dict[str, object] = {"token": made.token, "id": made.id, "for": made.uuid or f"{made.uses} device(s)"}
     print_item(made, as_json, {**lines, "expires": when(made.expires)})
 
@@ -136,7 +136,7 @@ def device_show(client: "VendorClient", which: str, as_json: bool) -> None:
     Example:
       thermokeeper dms device show THERM00000000000001
     """
-    found = client.dms_device(_uuid(which))
+    found = client.dms_device(uuid_named(which))
     lines: dict[str, object] = {
         "device": found.uuid,
         "state": found.state,
@@ -160,10 +160,10 @@ def uuid_of_serial(serial: str) -> None:
     Example:
       thermokeeper dms uuid THERM00000000000001
     """
-    click.echo(_uuid(serial))
+    click.echo(uuid_named(serial))
 
 
-def _uuid(which: str) -> str:
+def uuid_named(which: str) -> str:
     """What is a uuid stays so; what is a serial number becomes its uuid."""
     import re
 
@@ -227,7 +227,7 @@ def owner_claim_device(client: "OwnerClient", which: str, as_json: bool) -> None
     Example:
       thermokeeper owner claim-device THERM00000000000001 --owner-token TOKEN
     """
-    found = client.claim_device(_uuid(which))
+    found = client.claim_device(uuid_named(which))
     print_item(found, as_json, {"device": found.uuid, "state": found.state, "product": found.product})
 
 

@@ -50,7 +50,7 @@ def thing_show(client: "VendorClient", which: str, as_json: bool) -> None:
         "serial": found.serial_number,
         "product": found.product,
         "status": found.status,
-        "owner": found.owner,
+        "owner": f"{cell(found.owner)}, since {when(found.owned_since)}" if found.owned_since else found.owner,
         "runs": found.current_version,
         "confirmed": when(found.version_confirmed),
         "target": found.target_version,
@@ -102,15 +102,16 @@ def owner_list(client: "VendorClient", limit: int | None, as_json: bool) -> None
 @owner.command("claim")
 @click.argument("number", metavar="SERIAL")
 @click.option("--name", help="For the thing; generated if there is none.")
+@click.option("--code", help="The claim code: on the label, or from the owner who hands the device over.")
 @owner_call
-def owner_claim(client: "OwnerClient", number: str, name: str | None, as_json: bool) -> None:
+def owner_claim(client: "OwnerClient", number: str, name: str | None, code: str | None, as_json: bool) -> None:
     """As an owner, claim the device SERIAL; its thing is made even before it first calls.
 
     \b
     Example:
-      thermokeeper owner claim THERM00000000000001 --name "Kitchen" --owner-token TOKEN
+      thermokeeper owner claim THERM00000000000001 --code 7K3Q-X9FD --name "Kitchen" --owner-token TOKEN
     """
-    found = client.claim(number, name)
+    found = client.claim(number, name, code)
     print_item(found, as_json, {"thing": found.name, "id": found.id, "serial": found.serial_number})
 
 

@@ -36,6 +36,7 @@ def product() -> None:
 @click.option("--name", required=True, help="For people; things get names like `NAME 2`.")
 @click.option("--template", "of", required=True, help="Default template, by name or id.")
 @click.option("--proof-required", is_flag=True, help="Devices without a secret can't activate.")
+@click.option("--claim-code-required", is_flag=True, help="Devices without a claim code can't be claimed.")
 @click.option("--key", "keys", type=FILE, multiple=True, help="Public key of its releases (*.pub.pem); repeatable.")
 @click.option("--flash-size", type=click.Choice(_FLASH_SIZES), help="Whose flash map its boards have.")
 @force_option
@@ -46,6 +47,7 @@ def product_create(
     name: str,
     of: str,
     proof_required: bool,
+    claim_code_required: bool,
     keys: tuple[Path, ...],
     flash_size: str | None,
     force: bool,
@@ -58,15 +60,27 @@ def product_create(
       thermokeeper product create thermometer --name Thermometer --template Thermometer --key key.pub.pem
     """
     made = client.create_product(
-        code, name, of, proof_required=proof_required, flash_size=flash_size, keys=keys, force=force
+        code,
+        name,
+        of,
+        proof_required=proof_required,
+        claim_code_required=claim_code_required,
+        flash_size=flash_size,
+        keys=keys,
+        force=force,
     )
-    _show_product(made, as_json)
+    show_product(made, as_json)
 
 
 @product.command("set")
 @click.argument("code")
 @click.option(
     "--proof-required/--no-proof-required", default=None, help="Whether devices without a secret can't activate."
+)
+@click.option(
+    "--claim-code-required/--no-claim-code-required",
+    default=None,
+    help="Whether devices without a claim code can't be claimed.",
 )
 @click.option("--flash-size", type=click.Choice(_FLASH_SIZES), help="Whose flash map its boards have.")
 @click.option("--no-flash-size", is_flag=True, help="Which flash map its boards have isn't known.")
@@ -75,30 +89,37 @@ def product_set(
     client: "VendorClient",
     code: str,
     proof_required: bool | None,
+    claim_code_required: bool | None,
     flash_size: str | None,
     no_flash_size: bool,
     as_json: bool,
 ) -> None:
-    """Change the product CODE. A device with a secret has to prove itself in any case."""
+    """Change the product CODE. A device with a secret has to prove itself in any case, a claim code is always asked.
+
+    \b
+    Example:
+      thermokeeper product set thermometer --proof-required --claim-code-required
+    """
     if flash_size and no_flash_size:
         raise ToolError("give either --flash-size or --no-flash-size, not both")
-    changes: dict[str, object] = {}
-    if proof_required is not None:
-        changes["proof_required"] = proof_required
+    wanted: dict[str, object] = {"proof_required": proof_required, "claim_code_required": claim_code_required}
+    changes = {name: value for name, value in wanted.items() if value is not None}
     if flash_size or no_flash_size:
         changes["flash_size"] = flash_size
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper product set --help`")
-    _show_product(client.change_product(code, **changes), as_json)
+    show_product(client.change_product(code, **changes), as_json)
 
 
-def _show_product(found: Any, as_json: bool) -> None:
-    lines = {
+def show_product(found: Any, as_json: bool) -> None:
+    lines: dict[str, object] = {
         "product": found.code,
         "name": found.name,
         "proof required": found.proof_required,
+        "claim code required": found.claim_code_required,
         "flash size": found.flash_size,
         "keys": ", ".join(found.keys),
+        "retired": found.retired,
         "id": found.id,
     }
     print_item(found, as_json, lines)
@@ -177,7 +198,7 @@ def serial_add(
 
 @serial.command("list")
 @click.argument("of", metavar="PRODUCT")
-@click.option("--status", type=click.Choice(["new", "active", "blocked"]), help="Only these.")
+@click.option("--status", type=click.Choice(["new", "active", "blocked", "retired"]), help="Only these.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @vendor_call
 def serial_list(client: "VendorClient", of: str, status: str | None, limit: int | None, as_json: bool) -> None:
@@ -206,6 +227,8 @@ def serial_show(client: "VendorClient", number: str, as_json: bool) -> None:
 @click.option("--target", metavar="VERSION", help="A target version of its own; may be a prototype.")
 @click.option("--no-target", is_flag=True, help="What its template has published again.")
 @click.option("--no-proof", is_flag=True, help="Its device needn't prove itself any more: its secret is lost.")
+@click.option("--claim-code", metavar="CODE", help="What a claim has to give; only made into a hash it is sent.")
+@click.option("--no-claim-code", is_flag=True, help="A claim takes no code any more.")
 @force_option
 @vendor_call
 def serial_set(
@@ -216,16 +239,22 @@ def serial_set(
     target: str | None,
     no_target: bool,
     no_proof: bool,
+    claim_code: str | None,
+    no_claim_code: bool,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Give a serial number a template or a target version of its own.
+    """Give a serial number a template or a target version of its own, or another claim code.
 
     \b
     Example: one device tries a prototype
       thermokeeper serial set THERM00000000000001 --target Thermometer/3-test
+
+    \b
+    Example: its label has a claim code from now on
+      thermokeeper serial set THERM00000000000001 --claim-code 7K3Q-X9FD
     """
-    if (template and no_template) or (target and no_target):
+    if (template and no_template) or (target and no_target) or (claim_code and no_claim_code):
         raise ToolError("give either a value or the option that takes it away, not both")
     changes: dict[str, str | None] = {}
     if template or no_template:
@@ -234,6 +263,8 @@ def serial_set(
         changes["target_version"] = target
     if no_proof:
         changes["proof_key"] = None
+    if claim_code or no_claim_code:
+        changes["claim_hash"] = _claim_hash(claim_code, number) if claim_code else None
     if not changes:
         raise ToolError("nothing to set: see `thermokeeper serial set --help`")
     _show_serial(client.change_serial(number, force=force, **changes), as_json)
@@ -255,6 +286,17 @@ def serial_unblock(client: "VendorClient", number: str, as_json: bool) -> None:
     _show_serial(client.unblock(number), as_json)
 
 
+def _claim_hash(code: str, number: str) -> str:
+    import re
+
+    from thermokeeper.contract import claim_codes
+    from thermokeeper.contract.fields import ASKED_BY
+
+    if not re.fullmatch(claim_codes.CODE_PATTERN[1:-1], claim_codes.plain(code)):
+        raise ToolError(f"--claim-code: has to be {ASKED_BY[claim_codes.CODE_PATTERN]}")
+    return claim_codes.hashed(code, number)
+
+
 def _show_serial(found: Any, as_json: bool) -> None:
     target = cell(found.target_version)
     whose = "its own" if found.own_target else "what its template has published"
@@ -267,6 +309,7 @@ def _show_serial(found: Any, as_json: bool) -> None:
         "template": f"{found.template} ({'its own' if found.own_template else 'the default of its product'})",
         "target": f"{target} ({whose})",
         "has to prove itself": found.proof_key_id is not None,
+        "has a claim code": found.claim_code_id is not None,
         "thing": found.thing,
     }
     print_item(found, as_json, lines)

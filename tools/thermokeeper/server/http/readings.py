@@ -17,6 +17,7 @@ from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.csv_answers import CSV, CsvResponse
 from thermokeeper.server.http.pages import From, To, no_page, page_of, row_number
 from thermokeeper.server.rules import history
+from thermokeeper.server.rules.ownership import Seen
 from thermokeeper.server.storage.models import Datapoint, ReadingHour
 
 
@@ -44,13 +45,13 @@ _HEADING = ("event", "value", "at", "arrived")
 
 def datapoints_page(
     session: Session,
-    thing_id: str,
+    seen: Seen,
     which: Filter,
     after: str | None,
     limit: int,
 ) -> Page[schemas.Datapoint]:
     """Last arrived first; where a time is given, last measured first."""
-    rows = _of(Datapoint, Datapoint.at, thing_id, which)
+    rows = _of(Datapoint, Datapoint.at, seen, which)
     if which.from_ is None and which.to is None:
         rows = rows.order_by(Datapoint.id.desc())
         if after is not None:
@@ -70,13 +71,13 @@ def datapoints_page(
 
 def hours_page(
     session: Session,
-    thing_id: str,
+    seen: Seen,
     which: Filter,
     after: str | None,
     limit: int,
 ) -> Page[schemas.ReadingHour]:
     """Last hour first."""
-    rows = _of(ReadingHour, ReadingHour.start, thing_id, which)
+    rows = _of(ReadingHour, ReadingHour.start, seen, which)
     rows = rows.order_by(ReadingHour.start.desc(), ReadingHour.event.desc())
     if after is not None:
         start, last = _moment_and(after)
@@ -92,14 +93,14 @@ def hours_page(
     return Page(items=items, next=following)
 
 
-def datapoints_csv(ctx: Context, thing_id: str, number: str, which: Filter) -> CsvResponse:
+def datapoints_csv(ctx: Context, seen: Seen, number: str, which: Filter) -> CsvResponse:
     """First measured first; a piece of it is read when the one before has been sent."""
 
     def rows() -> Iterator[tuple[object, ...]]:
         yield _HEADING
         last: Datapoint | None = None
         while True:
-            wanted = _of(Datapoint, Datapoint.at, thing_id, which)
+            wanted = _of(Datapoint, Datapoint.at, seen, which)
             if last is not None:
                 same_moment = and_(Datapoint.at == last.at, Datapoint.id > last.id)
                 wanted = wanted.where(Datapoint.at >= last.at, or_(Datapoint.at > last.at, same_moment))
@@ -114,9 +115,13 @@ def datapoints_csv(ctx: Context, thing_id: str, number: str, which: Filter) -> C
     return CsvResponse(rows(), f"{number}.csv")
 
 
-def _of(kind: type[Row], moment: InstrumentedAttribute[datetime], thing_id: str, which: Filter) -> Select[Row]:
+def _of(kind: type[Row], moment: InstrumentedAttribute[datetime], seen: Seen, which: Filter) -> Select[Row]:
     """The rows of this kind that a filter leaves; moment: the column that its times are about."""
-    rows: Select[Row] = select(kind).where(kind.thing_id == thing_id)
+    rows: Select[Row] = select(kind).where(kind.thing_id == seen.thing_id)
+    if seen.after and kind is Datapoint:
+        rows = rows.where(Datapoint.id > seen.after)
+    if seen.since is not None:
+        rows = rows.where(moment >= seen.since)
     if which.event is not None:
         rows = rows.where(kind.event == which.event)
     if which.from_ is not None:

@@ -6,7 +6,7 @@ from thermokeeper.contract import schemas
 from thermokeeper.server.http.context import Context
 from thermokeeper.server.http.responses import Responses, refusal
 from thermokeeper.server.refusals import ApiError
-from thermokeeper.server.rules import registry
+from thermokeeper.server.rules import ownership, registry
 from thermokeeper.server.rules.rows import find_thing
 from thermokeeper.server.storage.models import Thing
 
@@ -18,7 +18,11 @@ OTHERS: Responses = {
 
 def own_thing(session: Session, thing_id: str, owner_id: str) -> Thing:
     """ApiError 404, 403."""
-    thing = find_thing(session, thing_id)
+    return check_own(find_thing(session, thing_id), owner_id)
+
+
+def check_own(thing: Thing, owner_id: str) -> Thing:
+    """The thing. ApiError 403 if it isn't this owner's."""
     if thing.owner_id != owner_id:
         raise ApiError(403, "forbidden", "this thing is not yours")
     return thing
@@ -34,5 +38,6 @@ def owned_thing(ctx: Context, thing: Thing) -> schemas.OwnedThing:
         target_version=registry.summary_or_none(registry.target_of(thing.serial)),
         target_by_owner=thing.serial.target_by_owner,
         last_seen=ctx.sightings.of_thing(thing),
-        readings=registry.readings(thing),
+        owned_since=thing.owned_since,
+        readings=ownership.readings_of_owner(thing),
     )

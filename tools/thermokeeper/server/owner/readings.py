@@ -15,6 +15,7 @@ from thermokeeper.server.http.readings import (
 )
 from thermokeeper.server.http.routers import BAD, owner_router
 from thermokeeper.server.owner.own import OTHERS, own_thing
+from thermokeeper.server.rules.ownership import seen_by_owner
 
 router = owner_router()
 
@@ -35,7 +36,7 @@ def list_own_datapoints(
 ) -> Page[schemas.Datapoint]:
     """With `from` or `to` only those measured then, and last measured first."""
     with ctx.database.reading() as session:
-        return datapoints_page(session, own_thing(session, thing_id, owner_id).id, which, after, limit)
+        return datapoints_page(session, seen_by_owner(own_thing(session, thing_id, owner_id)), which, after, limit)
 
 
 @router.get(
@@ -48,7 +49,7 @@ def get_own_datapoints_csv(ctx: Ctx, owner_id: CallingOwner, thing_id: str, whic
     """All of them, however many there are."""
     with ctx.database.reading() as session:
         thing = own_thing(session, thing_id, owner_id)
-        return datapoints_csv(ctx, thing.id, thing.serial.number, which)
+        return datapoints_csv(ctx, seen_by_owner(thing), thing.serial.number, which)
 
 
 @router.get(
@@ -65,6 +66,6 @@ def list_own_hours(
     after: HoursAfter = None,
     limit: Limit = 100,
 ) -> Page[schemas.ReadingHour]:
-    """They stay when the datapoints go."""
+    """They stay when the datapoints go. Of a thing that was another's: from the first whole hour of one's own time."""
     with ctx.database.reading() as session:
-        return hours_page(session, own_thing(session, thing_id, owner_id).id, which, after, limit)
+        return hours_page(session, seen_by_owner(own_thing(session, thing_id, owner_id)), which, after, limit)

@@ -2,6 +2,7 @@
 
 from fastapi import Response
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_serial_number
@@ -11,10 +12,10 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
 from thermokeeper.server.owner.own import OTHERS, own_thing, owned_thing
-from thermokeeper.server.refusals import blocked, conflict, not_found
-from thermokeeper.server.rules import audit, dms_standing, names, registry
+from thermokeeper.server.refusals import blocked, unauthorized
+from thermokeeper.server.rules import audit, claims, names, ownership, registry
 from thermokeeper.server.rules.dms_provisioning import device_row
-from thermokeeper.server.rules.rows import clean, serial_row
+from thermokeeper.server.rules.rows import clean, find_serial
 from thermokeeper.server.storage.models import Owner, Serial, Thing
 
 router = owner_router()
@@ -28,7 +29,7 @@ router = owner_router()
     responses={
         200: document(schemas.OwnedThing, "it was this owner's already"),
         400: refusal("malformed request, or name not allowed"),
-        403: refusal("the serial number is blocked"),
+        403: refusal("the claim code is missing or wrong, or the serial number is blocked"),
         404: refusal("no such serial number"),
         409: refusal("another owner has claimed it, or another thing of one's own has this name"),
         429: refusal("too many tries"),
@@ -36,32 +37,44 @@ router = owner_router()
 )
 def claim(ctx: Ctx, response: Response, owner_id: CallingOwner, body: schemas.ClaimRequest) -> schemas.OwnedThing:
     """Makes the thing if the device has not called yet. A name that is given is taken; otherwise one is generated
-    for a new thing, and an existing one keeps its own, with a number if another of one's things has it."""
+    for a new thing, and an existing one keeps its own, with a number if another of one's things has it. A serial number
+    with a claim code takes that; a thing of another owner takes the one that he has made to hand it over."""
     number = body.serial_number
-    with limited(ctx, f"owner {owner_id}", "claim", number, owner_id), ctx.database.writing() as session:
-        if not is_serial_number(number):
-            raise not_found("serial number")
-        device = device_row(session, number)  # the number is a uuid then
-        serial = serial_row(session, number)
-        if serial.blocked:
-            raise blocked()
-        thing = serial.thing
-        if thing is not None and thing.owner_id not in (None, owner_id):
-            raise conflict("claimed", "another owner has claimed this serial number")
-        if thing is not None and thing.owner_id == owner_id:
-            response.status_code = 200
-        owner = session.get(Owner, owner_id)
-        assert owner is not None
-        if device is not None:
-            dms_standing.claim(session, device, owner)
-        elif thing is None or thing.owner_id is None:
-            audit.note(session, f"owner {owner.name}", "serial.claimed", number)
-        if thing is None:
-            thing = registry.new_thing(session, serial, body.name)
-        elif body.name is not None and body.name != thing.name:
-            audit.note(session, f"owner {owner.name}", "thing.renamed", number, body.name)
-        names.own(session, thing, owner_id, body.name)
-        return owned_thing(ctx, thing)
+    with limited(ctx, f"owner {owner_id}", "claim", number, owner_id):
+        shown = claims.hash_of(body.claim_code, number)
+        with ctx.database.writing() as session:
+            thing, was_his = _claim(session, owner_id, number, body.name, shown)
+            if was_his:
+                response.status_code = 200
+            return owned_thing(ctx, thing)
+
+
+def _claim(session: Session, owner_id: str, number: str, name: str | None, shown: str | None) -> tuple[Thing, bool]:
+    """The thing, the owner's now, and whether it was before. ApiError 403, 404, 409."""
+    device = device_row(session, number) if is_serial_number(number) else None  # the number is a uuid then
+    serial = find_serial(session, number) if is_serial_number(number) else None
+    if serial is None:
+        raise claims.unknown(session, shown)
+    thing = serial.thing
+    claims.check(serial, thing, device, owner_id, shown)
+    if serial.blocked:
+        raise blocked()
+    owner = session.get(Owner, owner_id)
+    if owner is None:  # removed just now
+        raise unauthorized("X-OwnerToken")
+    who = f"owner {owner.name}"
+    was_named = thing.name if thing is not None else name
+    if thing is None:
+        thing = registry.new_thing(session, serial, name)
+    was_his = thing.owner_id == owner_id
+    if was_his:
+        names.own(session, thing, owner_id, name)
+    else:
+        what = "device.claimed" if device is not None else "serial.claimed"
+        ownership.give(session, thing, owner, who, what, name)
+    if name is not None and name != was_named:
+        audit.note(session, who, "thing.renamed", number, name)
+    return thing, was_his
 
 
 @router.get(

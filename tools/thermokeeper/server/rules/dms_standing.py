@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.times import now
 from thermokeeper.server.refusals import ApiError, blocked, conflict
-from thermokeeper.server.rules import audit, names, registry
+from thermokeeper.server.rules import audit, names, ownership, registry
 from thermokeeper.server.rules.dms_provisioning import device_row, is_blocked
 from thermokeeper.server.rules.rows import clean
 from thermokeeper.server.storage.dms_models import DmsDevice, ProductAccess
@@ -36,10 +36,14 @@ def claim(session: Session, device: DmsDevice, owner: Owner) -> bool:
     for taken_by in (device.owner_id, thing.owner_id if thing is not None else None):
         if taken_by not in (None, owner.id):
             raise conflict("claimed", "another owner has claimed this device")
-    if thing is not None:
-        names.own(session, thing, owner.id)
     if device.owner_id == owner.id:
         return False
+    if serial is not None and serial.claim_hash is not None:
+        message = "it has a claim code: claim it by the serial number and that, at /v1/owner/claims.json"
+        raise ApiError(403, "claim_code_required", message)
+    if thing is not None:
+        ownership.give(session, thing, owner, f"owner {owner.name}", "device.claimed")
+        return True
     device.owner_id = owner.id
     audit.note(session, f"owner {owner.name}", "device.claimed", device.uuid)
     return True
@@ -59,7 +63,7 @@ def activate(session: Session, uuid: str, code: str) -> Serial:
     An activation that is repeated is not refused when the access was withdrawn since: that is for new ones.
     """
     product = session.scalar(select(Product).where(Product.code == clean(code)))
-    if product is None:
+    if product is None or product.retired:  # which has no live devices
         raise ApiError(404, "not_found", "there is no product with this code")
     device = device_row(session, uuid)
     assert device is not None
@@ -99,7 +103,9 @@ def _put_into(session: Session, device: DmsDevice, product: Product) -> Serial:
     if former is not None:
         thing.current_version = None
         thing.version_confirmed_at = None
-    names.own(session, thing, device.owner_id)
+    if thing.owner_id != device.owner_id:
+        names.own(session, thing, device.owner_id)
+        thing.owned_since = now()
     thing.key_hash = None  # a key of the other service opens nothing more
     device.serial = serial
     what, origin = ("device.moved", f" from {former.code}") if former is not None else ("device.activated", "")

@@ -54,6 +54,8 @@ def target_of(serial: Serial) -> Version | None:
 
 def status_of(serial: Serial, thing: Thing | None) -> schemas.SerialStatus:
     """thing: the serial's; to look for it costs a query."""
+    if serial.retired:
+        return "retired"
     if serial.blocked:
         return "blocked"
     return "active" if thing is not None and thing.activation_count else "new"

@@ -47,6 +47,15 @@ def find_product(session: Session, code: str) -> Product:
     return existing(session.scalar(select(Product).where(Product.code == clean(code))), "product")
 
 
+def open_product(session: Session, code: str) -> Product:
+    """One that still takes serial numbers, and can't be retired meanwhile. ApiError 404, 409."""
+    wanted = select(Product).where(Product.code == clean(code)).with_for_update(read=True)
+    product = existing(session.scalar(wanted), "product")
+    if product.retired:
+        raise conflict("retired", "this product is retired: it takes no more devices")
+    return product
+
+
 def find_owner(session: Session, owner_id: str) -> Owner:
     return existing(session.get(Owner, clean(owner_id)), "owner")
 

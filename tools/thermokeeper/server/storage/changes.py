@@ -33,8 +33,8 @@ Mark = tuple[int, int]
 _SHARED: dict[type[Base], frozenset[str]] = {
     Template: frozenset({"description"}),
     Version: frozenset({"update_to", "update_to_id", "update_by_thing", "update_automatic"}),
-    Product: frozenset({"things_named", "proof_required", "name"}),
-    Serial: frozenset({"thing", "proof_key", "proved_ms"}),
+    Product: frozenset({"things_named", "proof_required", "claim_code_required", "retired", "name", "flash_size"}),
+    Serial: frozenset({"thing", "proof_key", "proved_ms", "claim_hash", "retired", "target_by_owner"}),
 }
 # Of these it concerns who shows the key with that hash: the attributes that devices are known by.
 _OWN: dict[type[Base], tuple[str, frozenset[str]]] = {

@@ -134,7 +134,10 @@ class Product(Base):
     things_named: Mapped[int] = mapped_column(default=0)  # last number given to a generated name
     # whether a serial number without a key for proofs can't activate either
     proof_required: Mapped[bool] = mapped_column(default=False)
+    # whether a serial number without a claim code can't be claimed either
+    claim_code_required: Mapped[bool] = mapped_column(default=False)
     flash_size: Mapped[str | None] = mapped_column(String(8))  # which flash map its boards have, if that is known
+    retired: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     default_template: Mapped[Template] = relationship()
@@ -154,10 +157,17 @@ class ProductKey(Base):
 
 
 class Serial(Base):
-    """A serial number; `template` and `target` are None where the product's and the template's hold."""
+    """A serial number; `template` and `target` are None where the product's and the template's hold.
+
+    One that is retired is blocked for ever: its row stays, so that the number is given to no other device.
+    """
 
     __tablename__ = "serials"
-    __table_args__ = (Index(None, "product_id", "number"), Index(None, "template_id", "product_id"))
+    __table_args__ = (
+        Index(None, "product_id", "number"),
+        Index(None, "product_id", "retired", "number"),
+        Index(None, "template_id", "product_id"),
+    )
 
     id: Mapped[str] = _id()
     number: Mapped[str] = mapped_column(unique=True)
@@ -170,6 +180,8 @@ class Serial(Base):
     # hex; made of the secret in its device's factory record, and needed as it is for each proof
     proof_key: Mapped[str | None] = mapped_column(String(64))
     proved_ms: Mapped[int | None] = mapped_column(BigInteger)  # when its last nonce that was taken was given
+    claim_hash: Mapped[str | None] = mapped_column(String(64))  # of the code on its label, see contract.claim_codes
+    retired: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     product: Mapped[Product] = relationship()
@@ -188,7 +200,11 @@ class Owner(Base):
 
 
 class Thing(Base):
-    """A device as the service knows it. `key_hash` is None until it activates: it has one key or none."""
+    """A device as the service knows it. `key_hash` is None until it activates: it has one key or none.
+
+    `readings_after` is the number of the last datapoint of a former owner's time, None if nobody had it before.
+    `handover_hash` is of the code that its owner gives the next one.
+    """
 
     __tablename__ = "things"
     __table_args__ = (Index(None, "owner_id", "name"),)
@@ -196,6 +212,10 @@ class Thing(Base):
     id: Mapped[str] = _id()
     serial_id: Mapped[str] = mapped_column(ForeignKey("serials.id"), unique=True)
     owner_id: Mapped[str | None] = mapped_column(ForeignKey("owners.id"))
+    owned_since: Mapped[datetime | None]
+    readings_after: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    handover_hash: Mapped[str | None] = mapped_column(String(64))
+    handover_expires_at: Mapped[datetime | None]
     name: Mapped[str] = mapped_column(index=True)  # to find one that isn't taken
     key_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     current_version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id"), index=True)
@@ -235,7 +255,7 @@ class Datapoint(Base):
 
 
 class Reading(Base):
-    """The latest datapoint of one event of a thing, and how many there ever were."""
+    """An event's latest datapoint of a thing, and how many there ever were: `former` of them for a former owner."""
 
     __tablename__ = "readings"
 
@@ -244,6 +264,7 @@ class Reading(Base):
     value: Mapped[float]
     at: Mapped[datetime]
     count: Mapped[int] = mapped_column(BigInteger)
+    former: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
 class ReadingHour(Base):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import timedelta
+from typing import cast
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Table, delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from thermokeeper.contract.times import now
 from thermokeeper.server.refusals import Busy
 from thermokeeper.server.storage.database import Database
-from thermokeeper.server.storage.models import Datapoint
+from thermokeeper.server.storage.models import Datapoint, Thing
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -24,6 +26,15 @@ _EVERY_S = 60.0
 _ROWS = 500  # in a transaction
 _PAUSE_S = 0.05  # between two: others write then
 _LOCK = 0x746C  # PostgreSQL's, for the process that does it
+
+
+def numbers_come_again(session: Session) -> None:
+    """After datapoints were deleted, in that transaction: SQLite gives the numbers of the last ones again, and what
+    comes then mustn't pass for a former owner's."""
+    if session.get_bind().dialect.name == "sqlite":
+        last = session.scalar(select(func.max(Datapoint.id))) or 0
+        things = cast(Table, Thing.__table__)  # no change that devices are told of
+        session.execute(update(things).where(things.c.readings_after > last).values(readings_after=last))
 
 
 class Retention:
@@ -82,6 +93,7 @@ class Retention:
                 delete(Datapoint).where(span, Datapoint.arrived_at < limit),
                 execution_options={"synchronize_session": False},
             )
+            numbers_come_again(session)
         return old[-1], len(old)
 
     def _run(self) -> None:

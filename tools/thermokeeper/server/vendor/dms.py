@@ -11,12 +11,13 @@ from thermokeeper.contract.schemas import Page
 from thermokeeper.contract.times import now
 from thermokeeper.server.http.context import Context, Ctx
 from thermokeeper.server.http.pages import After, Limit, no_page, page_of
+from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError
 from thermokeeper.server.rules import audit
 from thermokeeper.server.rules.dms_provisioning import token_state
 from thermokeeper.server.rules.dms_standing import access_of, state_of, thing_of
-from thermokeeper.server.rules.rows import clean, existing, find_owner, find_product
+from thermokeeper.server.rules.rows import clean, existing, find_owner, find_product, open_product
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.dms_models import DmsDevice, ProductAccess, ProvisioningToken, TokenUse
 
@@ -182,12 +183,12 @@ def list_access(ctx: Ctx, owner_id: str) -> list[dms_schemas.ProductAccess]:
     "/owners/{owner_id}/products/{code}.json",
     summary="Grant an owner access to a product",
     response_model=list[dms_schemas.ProductAccess],
-    responses=MISSING,
+    responses={**MISSING, 409: refusal("the product is retired")},
 )
 def grant_access(ctx: Ctx, owner_id: str, code: str) -> list[dms_schemas.ProductAccess]:
     """Devices that the owner has claimed may then be activated to it. May be repeated."""
     with ctx.database.writing() as session:
-        owner, product = find_owner(session, owner_id), find_product(session, code)
+        owner, product = find_owner(session, owner_id), open_product(session, code)
         if session.get(ProductAccess, (owner.id, product.id)) is None:
             session.add(ProductAccess(owner_id=owner.id, product_id=product.id))
             session.flush()

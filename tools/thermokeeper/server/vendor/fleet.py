@@ -87,6 +87,7 @@ def _thing_json(ctx: Context, row: Thing) -> schemas.Thing:
         product=row.serial.product.code,
         status=registry.status_of(row.serial, row),
         owner=row.owner.name if row.owner is not None else None,
+        owned_since=row.owned_since,
         current_version=registry.summary_or_none(row.current_version),
         version_confirmed=row.version_confirmed_at,
         target_version=registry.summary_or_none(registry.target_of(row.serial)),

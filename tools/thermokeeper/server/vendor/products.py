@@ -43,6 +43,7 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
             name=body.name,
             default_template=template,
             proof_required=body.proof_required,
+            claim_code_required=body.claim_code_required,
             flash_size=body.flash_size,
         )
         session.add(product)
@@ -52,7 +53,7 @@ def create_product(ctx: Ctx, body: schemas.ProductRequest) -> schemas.Product:
             product_keys.add(session, product, pem)
         if template.target is not None:
             publishing.give(session, template.target, [product], None, body.force)
-        return _product_json(product)
+        return product_json(product)
 
 
 @router.get("/products.json", summary="List the products, by code", response_model=Page[schemas.Product], responses=BAD)
@@ -61,18 +62,18 @@ def list_products(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[sch
         rows = select(Product).where(Product.code > (clean(after) or "")).order_by(Product.code)
         rows = rows.options(selectinload(Product.keys))
         found, following = page_of(session, rows, limit, lambda row: row.code)
-        return Page(items=[_product_json(row) for row in found], next=following)
+        return Page(items=[product_json(row) for row in found], next=following)
 
 
 @router.get("/products/{code}.json", summary="Get a product", response_model=schemas.Product, responses=MISSING)
 def get_product(ctx: Ctx, code: str) -> schemas.Product:
     with ctx.database.reading() as session:
-        return _product_json(find_product(session, code))
+        return product_json(find_product(session, code))
 
 
 @router.patch(
     "/products/{code}.json",
-    summary="Change whether a product's devices have to prove themselves, or which flash map they have",
+    summary="Change whether a product's devices have to prove themselves, claims take a code, or their flash map",
     response_model=schemas.Product,
     responses={**BAD, **MISSING},
 )
@@ -82,25 +83,31 @@ def change_product(ctx: Ctx, code: str, body: schemas.ProductChange) -> schemas.
         product = find_product(session, code)
         if body.proof_required is not None:
             product.proof_required = body.proof_required
+        if body.claim_code_required is not None:
+            product.claim_code_required = body.claim_code_required
         if "flash_size" in body.model_fields_set:
             product.flash_size = body.flash_size
         changes = []
         if body.proof_required is not None:
             changes.append(f"proof required: {body.proof_required}".lower())
+        if body.claim_code_required is not None:
+            changes.append(f"claim code required: {body.claim_code_required}".lower())
         if "flash_size" in body.model_fields_set:
             changes.append(f"flash size: {body.flash_size}")
         if changes:
             audit.changed(session, "product.changed", product.code, ", ".join(changes))
-        return _product_json(product)
+        return product_json(product)
 
 
-def _product_json(row: Product) -> schemas.Product:
+def product_json(row: Product) -> schemas.Product:
     return schemas.Product(
         id=row.id,
         code=row.code,
         name=row.name,
         default_template=row.default_template_id,
         proof_required=row.proof_required,
+        claim_code_required=row.claim_code_required,
+        retired=row.retired,
         flash_size=cast(schemas.FlashSize | None, row.flash_size),
         keys=[key.key_id for key in row.keys],
         created=row.created_at,

@@ -14,6 +14,7 @@ from thermokeeper.server.http.readings import (
     hours_page,
 )
 from thermokeeper.server.http.routers import BAD, MISSING, vendor_router
+from thermokeeper.server.rules.ownership import Seen
 from thermokeeper.server.rules.rows import find_thing
 
 router = vendor_router()
@@ -34,7 +35,7 @@ def list_datapoints(
 ) -> Page[schemas.Datapoint]:
     """With `from` or `to` only those measured then, and last measured first."""
     with ctx.database.reading() as session:
-        return datapoints_page(session, find_thing(session, thing_id).id, which, after, limit)
+        return datapoints_page(session, Seen(find_thing(session, thing_id).id), which, after, limit)
 
 
 @router.get(
@@ -47,7 +48,7 @@ def get_datapoints_csv(ctx: Ctx, thing_id: str, which: Filtered) -> CsvResponse:
     """All of them, however many there are."""
     with ctx.database.reading() as session:
         thing = find_thing(session, thing_id)
-        return datapoints_csv(ctx, thing.id, thing.serial.number, which)
+        return datapoints_csv(ctx, Seen(thing.id), thing.serial.number, which)
 
 
 @router.get(
@@ -66,4 +67,4 @@ def list_hours(
     """They stay when the datapoints go. A point whose time can't be true counts in none: one that was measured more
     than 31 days before it arrived, or a day after."""
     with ctx.database.reading() as session:
-        return hours_page(session, find_thing(session, thing_id).id, which, after, limit)
+        return hours_page(session, Seen(find_thing(session, thing_id).id), which, after, limit)

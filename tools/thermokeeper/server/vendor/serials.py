@@ -15,6 +15,7 @@ from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
 from thermokeeper.server.rules import audit, publishing, registry
+from thermokeeper.server.rules.claims import code_id
 from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
     check_has_firmware,
@@ -22,6 +23,7 @@ from thermokeeper.server.rules.rows import (
     find_product,
     find_template,
     find_version_of,
+    open_product,
     serial_row,
 )
 from thermokeeper.server.secrets import new_id
@@ -46,10 +48,10 @@ SerialInPath = Annotated[str, Path(alias="number", examples=["THERM0000000000000
 def add_serial(ctx: Ctx, code: str, body: schemas.SerialRequest) -> schemas.Serial:
     read_for(ctx, body.template, body.target_version)
     with ctx.database.writing() as session:
-        product = find_product(session, code)
+        product = open_product(session, code)
         _add_serials(session, product, [body])
         audit.changed(session, "serial.added", body.serial_number, f"product {product.code}")
-        return _serial_json(serial_row(session, body.serial_number))
+        return serial_json(serial_row(session, body.serial_number))
 
 
 @router.post(
@@ -71,7 +73,7 @@ def add_serials(ctx: Ctx, code: str, body: schemas.SerialBatch) -> schemas.Added
     for template_id, version_id in {(item.template, item.target_version) for item in body.serials}:
         read_for(ctx, template_id, version_id)
     with ctx.database.writing() as session:
-        product = find_product(session, code)
+        product = open_product(session, code)
         _add_serials(session, product, body.serials)
         numbers = [item.serial_number for item in body.serials]
         audit.changed(session, "serials.added", product.code, f"{len(numbers)}, {numbers[0]} to {numbers[-1]}")
@@ -102,6 +104,7 @@ def _add_serials(session: Session, product: Product, wanted: list[schemas.Serial
             "template_id": item.template,
             "target_version_id": item.target_version,
             "proof_key": item.proof_key,
+            "claim_hash": item.claim_hash,
         }
         for item in wanted
     ]
@@ -120,29 +123,31 @@ def list_serials(
     with ctx.database.reading() as session:
         rows = select(Serial).where(Serial.product_id == find_product(session, code).id).order_by(Serial.number)
         activated = exists().where(Thing.serial_id == Serial.id, Thing.activation_count > 0)
-        if status == "blocked":
-            rows = rows.where(Serial.blocked)
+        if status == "retired":
+            rows = rows.where(Serial.retired)
+        elif status == "blocked":
+            rows = rows.where(Serial.blocked, ~Serial.retired)
         elif status is not None:
             rows = rows.where(~Serial.blocked, activated if status == "active" else ~activated)
         rows = rows.where(Serial.number > (clean(after) or "")).options(*registry.whole_serials())
         found, following = page_of(session, rows, limit, lambda row: row.number)
-        return Page(items=[_serial_json(row) for row in found], next=following)
+        return Page(items=[serial_json(row) for row in found], next=following)
 
 
 @router.get("/serials/{number}.json", summary="Get a serial number", response_model=schemas.Serial, responses=MISSING)
 def get_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     with ctx.database.reading() as session:
-        return _serial_json(serial_row(session, number))
+        return serial_json(serial_row(session, number))
 
 
 @router.patch(
     "/serials/{number}.json",
-    summary="Give a serial number a template or a target version of its own, or another key for proofs",
+    summary="Give a serial number a template or a target version of its own, another key for proofs or claim code",
     response_model=schemas.Serial,
     responses={
         **BAD,
         **MISSING,
-        409: refusal(f"the version is of another template, or has no firmware; {NOT_GIVEN}"),
+        409: refusal(f"the version is of another template, or has no firmware; it is retired; {NOT_GIVEN}"),
     },
 )
 def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) -> schemas.Serial:
@@ -151,6 +156,8 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
     read_for(ctx, body.template, body.target_version)
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
+        if serial.retired:
+            raise conflict("retired", "this serial number is retired: nothing is changed of it any more")
         before = registry.target_of(serial)
         if "template" in body.model_fields_set:
             serial.own_template = find_template(session, body.template) if body.template else None
@@ -166,20 +173,22 @@ def change_serial(ctx: Ctx, number: SerialInPath, body: schemas.SerialChange) ->
             raise conflict("wrong_template", "its own target version is of another template: change that, too")
         if "proof_key" in body.model_fields_set:
             serial.proof_key = body.proof_key
+        if "claim_hash" in body.model_fields_set:
+            serial.claim_hash = body.claim_hash
         target = registry.target_of(serial)
         if target is not None and target is not before and (serial.own_target or serial.own_template):
             publishing.give_to(session, serial, target, serial.thing, body.force)
         if body.model_fields_set:
             audit.changed(session, "serial.changed", serial.number, ", ".join(sorted(body.model_fields_set)))
         session.flush()
-        return _serial_json(serial)
+        return serial_json(serial)
 
 
 @router.post(
     "/serials/{number}/block.json",
     summary="Block a serial number: its device is refused everything",
     response_model=schemas.Serial,
-    responses=MISSING,
+    responses={**MISSING, 409: refusal("it is retired")},
 )
 def block_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     return _set_blocked(ctx, number, True)
@@ -189,7 +198,7 @@ def block_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     "/serials/{number}/unblock.json",
     summary="Unblock a serial number",
     response_model=schemas.Serial,
-    responses=MISSING,
+    responses={**MISSING, 409: refusal("it is retired")},
 )
 def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
     return _set_blocked(ctx, number, False)
@@ -198,13 +207,15 @@ def unblock_serial(ctx: Ctx, number: SerialInPath) -> schemas.Serial:
 def _set_blocked(ctx: Ctx, number: str, blocked: bool) -> schemas.Serial:
     with ctx.database.writing() as session:
         serial = serial_row(session, number)
+        if serial.retired:
+            raise conflict("retired", "this serial number is retired: it stays blocked for ever")
         if serial.blocked != blocked:
             serial.blocked = blocked
             audit.changed(session, "serial.blocked" if blocked else "serial.unblocked", serial.number)
-        return _serial_json(serial)
+        return serial_json(serial)
 
 
-def _serial_json(row: Serial) -> schemas.Serial:
+def serial_json(row: Serial) -> schemas.Serial:
     return schemas.Serial(
         serial_number=row.number,
         product=row.product.code,
@@ -215,6 +226,7 @@ def _serial_json(row: Serial) -> schemas.Serial:
         own_target=row.target_version_id is not None,
         target_by_owner=row.target_by_owner,
         proof_key_id=key_id(row.proof_key) if row.proof_key else None,
+        claim_code_id=code_id(row.claim_hash) if row.claim_hash else None,
         thing=row.thing.id if row.thing is not None else None,
         created=row.created_at,
     )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 
 from thermokeeper.errors import ToolError
 
-HEAD = "0011"
+HEAD = "0012"
 VERSION_TABLE = "alembic_version"
 _FORMER_TABLE = "schema_version"  # of schemas 1 to 3, with a number in it
 _FORMER = {1: "0001", 2: "0002", 3: "0003"}
