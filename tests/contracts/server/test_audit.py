@@ -18,7 +18,8 @@ _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
 def _changing(http):
     document = http.get("/openapi.json").json()
-    return [call for call in calls_of(document, "vendors", "owners") if call.method in _CHANGING]
+    calls = [call for call in calls_of(document, "vendors", "owners") if call.method in _CHANGING]
+    return [call for call in calls if any(status.startswith("2") for status in call.operation["responses"])]
 
 
 def test_the_tour_has_each_changing_call_of_vendors_and_owners(http):
@@ -29,15 +30,13 @@ def test_each_change_of_a_vendor_or_an_owner_has_a_line_with_who_made_it(shop):
     """Of every call of the page at /docs: by a token of an account, or an owner's."""
     account = shop.vendor.create_account(f"Jane {shop.tag}", "admin")
     token = shop.vendor.create_account_token(account.id, "laptop").token
-    owner = shop.owner()
-    as_ = {
-        "vendors": ({"X-VendorToken": token}, f"account {account.name}", "laptop"),
-        "owners": ({"X-OwnerToken": owner.token}, f"owner {owner.name}", ""),
-    }
     forgotten = []
     for call in _changing(shop.http):
-        headers, who, by_token = as_[call.tag]
         wanted = CHANGES[call.name](shop)
+        headers, who, by_token = {"X-VendorToken": token}, f"account {account.name}", "laptop"
+        if call.tag == "owners":
+            owner = wanted.owner or shop.owner()
+            headers, who, by_token = {"X-OwnerToken": owner.token}, f"owner {owner.name}", ""
         before = next(shop.vendor.audit(limit=1)).at
         answer = made(shop, call, {**headers, "X-Request-Id": f"audit-{call.name}"}, wanted)
         assert answer.is_success, (call.name, answer.text)

@@ -125,6 +125,23 @@ def test_a_page_takes_as_many_queries_as_one_of_its_items(shop):
     assert queries.count <= 6
 
 
+def test_a_page_of_devices_that_provision_themselves_takes_as_many_queries_as_one_of_them(shop):
+    owner, token = shop.owner(), shop.vendor.create_dms_token(uses=12).token
+    shop.vendor.grant_access(owner.id, shop.tag)
+    with OwnerClient(shop.server.url, owner.token) as client:
+        for number in range(12):
+            board = shop.board().provision(token)
+            client.claim_device(board.uuid)
+            if number % 2:
+                assert board.activate(shop.tag).status_code == 200
+        with watched() as queries:
+            assert len(list(client.devices())) == 12
+        assert queries.count <= 4
+    with watched() as queries:
+        assert len([row for row in shop.vendor.dms_devices() if row.owner == owner.name]) == 12
+    assert queries.count <= 4
+
+
 def _first_page_and_second(shop, path, mark):
     """Both answered; `mark` is one to go on from."""
     headers = {"X-VendorToken": shop.server.vendor_token}

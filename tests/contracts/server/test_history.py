@@ -262,6 +262,20 @@ def test_points_go_so_many_days_after_they_arrived_and_their_hours_stay(own):
     assert Retention(database, 9).sweep() == 0
 
 
+def test_new_points_do_not_pass_for_old_ones_whose_numbers_they_get(own):
+    """SQLite gives the last numbers again, and an owner sees what came behind the last of the former one's."""
+    device, former, owner = own.device(), own.owner(), own.owner()
+    with OwnerClient(own.server.url, former.token) as jane, OwnerClient(own.server.url, owner.token) as john:
+        jane.claim(device.number)
+        device.post_points([{"value": 1}, {"value": 2}])
+        john.claim(device.number, code=jane.hand_over(device.thing).code)
+        with own.server.context.database.writing() as session:
+            session.execute(update(Datapoint).values(arrived_at=now() - timedelta(days=10)))
+        assert Retention(own.server.context.database, 9).sweep() == 2
+        device.post_points([{"value": 3}])
+        assert [point.value for point in john.datapoints(device.thing)] == [3]
+
+
 def test_a_point_that_arrived_between_old_ones_and_is_not_old_stays(own):
     """The server's clock may have been wrong for a while."""
     device = own.device()

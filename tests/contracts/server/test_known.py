@@ -79,6 +79,17 @@ def test_what_a_vendor_changes_is_told_with_the_next_poll(shop):
     assert device.call("GET", "/target-version.json").json()["description"] == "changed"
 
 
+def test_what_changes_of_one_serial_number_leaves_the_others_in_memory(shop):
+    target = shop.version("1", publish=True)
+    device, other = shop.device(), shop.device()
+    told(device), told(other)
+    shop.vendor.change_serial(device.number, target_version=target.id)
+    shop.vendor.block(device.number)
+    with watched() as queries:
+        assert told(other) == "1"
+    assert queries.count == 0
+
+
 def test_a_blocked_device_is_refused_with_its_next_call(shop, refused):
     device = shop.device()
     told(device)

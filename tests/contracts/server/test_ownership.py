@@ -12,6 +12,7 @@ import release_support
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.client.connection import Refused
 from thermokeeper.contract import claim_codes
+from thermokeeper.contract.times import format_time, now
 from thermokeeper.errors import ToolError
 from thermokeeper.server.rules import ownership
 
@@ -240,6 +241,43 @@ def test_what_a_board_has_kept_from_the_former_s_time_is_not_the_next_one_s(shop
     device.post_points([{"value": 1, "at": "2026-01-01T00:00:00Z"}])
     assert _values(john, device) == [] and john.thing(device.thing).readings == []
     assert [point.value for point in shop.vendor.datapoints(device.thing)] == [1.0]
+
+
+def test_hours_and_csv_keep_to_the_owner_s_time_too(shop, jane, john, device, monkeypatch):
+    def at(hours: float) -> str:
+        return format_time(now() + timedelta(hours=hours))
+
+    device.post_points([{"value": 1, "at": at(-5)}, {"value": 2, "at": at(3)}])  # the second of a clock that is ahead
+    assert len(list(jane.hours(device.thing))) == 2 and len(b"".join(jane.datapoints_csv(device.thing)).splitlines()) == 3
+    monkeypatch.setattr(ownership, "now", lambda: now() - timedelta(hours=3))
+    john.claim(device.number, code=jane.hand_over(device.thing).code)
+    assert list(john.hours(device.thing)) == []
+    device.post_points([{"value": 3, "at": at(-1)}, {"value": 4, "at": at(-4)}])
+    assert [hour.mean for hour in john.hours(device.thing)] == [3]
+    lines = b"".join(john.datapoints_csv(device.thing)).decode().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["value", "3.0"]
+    assert john.erase(device.thing) == 2, "what came late is deleted with the rest"
+    assert list(john.hours(device.thing)) == [] and len(list(shop.vendor.hours(device.thing))) == 2
+
+
+def test_a_choice_of_what_it_runs_ends_with_its_owner(shop, jane, john, device):
+    first = shop.version("1", publish=True)
+    assert jane.choose_target(device.thing, first.id).target_by_owner
+    second = shop.version("2", publish=True)
+    found = john.claim(device.number, code=jane.hand_over(device.thing).code)
+    assert (found.target_by_owner, found.target_version.id) == (False, second.id)
+    shop.vendor.change_serial(device.number, target_version=first.id)
+    shop.vendor.release_thing(device.thing)
+    assert shop.vendor.serial(device.number).target_version.id == first.id, "the vendor's stays"
+
+
+def test_a_thing_that_is_handed_over_gets_a_name_that_its_new_owner_has_not(shop, jane, john, device):
+    john.claim(shop.serial(), "Cellar")
+    jane.claim(device.number, "Cellar")
+    assert _status(john.claim, device.number, "Cellar", jane.hand_over(device.thing).code) == (409, "name_taken")
+    assert shop.vendor.thing(device.thing).owner == jane.name, "and the code is as good as before"
+    assert john.claim(device.number, code=jane.hand_over(device.thing).code).name == "Cellar 2"
+    assert jane.claim(shop.serial(), "Cellar").name == "Cellar"
 
 
 # -- deleting readings -------------------------------------------------------------------------------------------------

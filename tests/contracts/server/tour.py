@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from thermokeeper.client.calls import OwnerClient
 from thermokeeper.contract import schemas
 from thermokeeper.release import keys
 
@@ -28,10 +29,11 @@ class Call(NamedTuple):
 
 
 class Wanted:
-    """What a call needs: values for its path, and a body (bytes as they are, anything else as JSON)."""
+    """What a call needs: values for its path, a body (bytes as they are, anything else as JSON), and of an owner's
+    calls the owner, if it can't be any."""
 
-    def __init__(self, body: Any = None, **path: str) -> None:
-        self.body, self.path = body, path
+    def __init__(self, body: Any = None, owner: schemas.NewOwner | None = None, **path: str) -> None:
+        self.body, self.owner, self.path = body, owner, path
 
 
 def calls_of(document: dict[str, Any], *tags: str) -> list[Call]:
@@ -75,6 +77,43 @@ def _published(shop: Any) -> Wanted:
     return Wanted(template_id=shop.template.id)
 
 
+def _owned(shop: Any) -> Wanted:
+    """A device's thing that has an owner."""
+    owner, device = shop.owner(), shop.device()
+    with OwnerClient(shop.server.url, owner.token) as client:
+        client.claim(device.number)
+    return Wanted(None, owner, thing_id=device.thing)
+
+
+def _offered(shop: Any) -> Wanted:
+    wanted = _owned(shop)
+    with OwnerClient(shop.server.url, wanted.owner.token) as client:
+        client.hand_over(wanted.path["thing_id"])
+    return wanted
+
+
+def _choosing(shop: Any) -> Wanted:
+    """A thing with a version that its owner may choose."""
+    wanted = _owned(shop)
+    version = shop.version(f"o{shop.serial()[:20]}", publish=True)
+    return Wanted({"id": version.id}, wanted.owner, **wanted.path)
+
+
+def _chosen(shop: Any) -> Wanted:
+    wanted = _choosing(shop)
+    with OwnerClient(shop.server.url, wanted.owner.token) as client:
+        client.choose_target(wanted.path["thing_id"], wanted.body["id"])
+    return wanted
+
+
+def _claimed(shop: Any) -> Wanted:
+    """A device that provisions itself and has an owner."""
+    owner, board = shop.owner(), shop.board().provision(shop.vendor.create_dms_token().token)
+    with OwnerClient(shop.server.url, owner.token) as client:
+        client.claim_device(board.uuid)
+    return Wanted(None, owner, uuid=board.uuid)
+
+
 def _public_key() -> str:
     """Another one each time."""
     with tempfile.TemporaryDirectory() as folder:
@@ -105,6 +144,16 @@ CHANGES: dict[str, Callable[[Any], Wanted]] = {
     "change_serial": lambda shop: Wanted({"targetVersion": _version(shop).id, "force": True}, number=shop.serial()),
     "block_serial": lambda shop: Wanted(number=shop.serial()),
     "unblock_serial": _blocked,
+    "retire_serial": lambda shop: Wanted(number=shop.serial()),
+    "retire_product": lambda shop: Wanted(code=_product(shop)),
+    "give_thing": lambda shop: Wanted({"owner": shop.owner().id}, thing_id=shop.device().thing),
+    "release_thing": _owned,
+    "erase_datapoints": lambda shop: Wanted(thing_id=shop.device().thing),
+    "delete_thing": lambda shop: Wanted(thing_id=shop.device().thing),
+    "renew_token": lambda shop: Wanted(owner_id=shop.owner().id),
+    "revoke_token": lambda shop: Wanted(owner_id=shop.owner().id),
+    "delete_owner": lambda shop: Wanted(owner_id=shop.owner().id),
+    "release_dms_device": _claimed,
     "create_owner": lambda shop: Wanted({"name": f"Owner of {shop.serial()}"}),
     "grant_access": lambda shop: Wanted(owner_id=shop.owner().id, code=shop.tag),
     "withdraw_access": _granted,
@@ -116,4 +165,12 @@ CHANGES: dict[str, Callable[[Any], Wanted]] = {
     "revoke_account_token": lambda shop: Wanted(token_id=shop.vendor.create_account_token(_account(shop), "laptop").id),
     "claim": lambda shop: Wanted({"serialNumber": shop.serial()}),
     "claim_device": lambda shop: Wanted({"uuid": shop.board().provision(shop.vendor.create_dms_token().token).uuid}),
+    "choose_target": _choosing,
+    "leave_target": _chosen,
+    "hand_over": _owned,
+    "keep": _offered,
+    "release": _owned,
+    "release_own_device": _claimed,
+    "erase_own_datapoints": _owned,
+    "renew_own_token": lambda shop: Wanted(),
 }

@@ -4,22 +4,22 @@ What goes wrong is a ToolError, a refusal of the server a `connection.Refused`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from thermokeeper.client.account_calls import AccountCalls
 from thermokeeper.client.connection import pick, request, segment
+from thermokeeper.client.dms_calls import OwnerDmsCalls, VendorDmsCalls
 from thermokeeper.client.reading_calls import ReadingCalls
 from thermokeeper.client.standing_calls import OwnerStandingCalls, VendorStandingCalls
-from thermokeeper.contract import dms_schemas, schemas
+from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_id
 from thermokeeper.errors import ToolError
 
 _UPLOAD_BLOCK_BYTES = 64 * 1024
 
 
-class VendorClient(AccountCalls, ReadingCalls, VendorStandingCalls):
+class VendorClient(AccountCalls, ReadingCalls, VendorDmsCalls, VendorStandingCalls):
     """Where a method takes a template or version, it takes its id, or its name (a version's as `Template/1`).
 
     ca: file with the certificates to trust for https, in place of the system's.
@@ -261,46 +261,11 @@ class VendorClient(AccountCalls, ReadingCalls, VendorStandingCalls):
     def owners(self, limit: int | None = None) -> Iterator[schemas.Owner]:
         return self._pages(schemas.Owner, "/v1/vendor/owners.json", limit)
 
-    # devices that provision themselves; an owner is named by id or name
-
-    def create_dms_token(
-        self, name: str | None = None, *, uuid: str | None = None, uses: int = 1, expires: datetime | None = None
-    ) -> dms_schemas.NewDmsToken:
-        """A token for so many devices, or for the one with that uuid."""
-        body = request(dms_schemas.DmsTokenRequest, name=name, uuid=uuid, uses=uses, expires=expires)
-        return self._call(dms_schemas.NewDmsToken, "POST", "/v1/vendor/dms/tokens.json", body)
-
-    def dms_tokens(self, limit: int | None = None) -> Iterator[dms_schemas.DmsToken]:
-        """Oldest first."""
-        return self._pages(dms_schemas.DmsToken, "/v1/vendor/dms/tokens.json", limit)
-
-    def revoke_dms_token(self, token_id: str) -> dms_schemas.DmsToken:
-        return self._call(dms_schemas.DmsToken, "POST", f"/v1/vendor/dms/tokens/{segment(token_id)}/revoke.json")
-
-    def dms_devices(self, limit: int | None = None) -> Iterator[dms_schemas.DmsDevice]:
-        return self._pages(dms_schemas.DmsDevice, "/v1/vendor/dms/devices.json", limit)
-
-    def dms_device(self, uuid: str) -> dms_schemas.DmsDevice:
-        return self._call(dms_schemas.DmsDevice, "GET", f"/v1/vendor/dms/devices/{segment(uuid)}.json")
-
-    def access(self, owner: str) -> list[dms_schemas.ProductAccess]:
-        """The products that an owner has access to."""
-        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products.json"
-        return self._call(list[dms_schemas.ProductAccess], "GET", path)
-
-    def grant_access(self, owner: str, product: str) -> list[dms_schemas.ProductAccess]:
-        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{segment(product)}.json"
-        return self._call(list[dms_schemas.ProductAccess], "PUT", path)
-
-    def withdraw_access(self, owner: str, product: str) -> list[dms_schemas.ProductAccess]:
-        path = f"/v1/vendor/owners/{self._owner_id(owner)}/products/{segment(product)}.json"
-        return self._call(list[dms_schemas.ProductAccess], "DELETE", path)
-
     def _owner_id(self, name_or_id: str) -> str:
         return name_or_id if is_id(name_or_id) else pick("owner", name_or_id, self.owners()).id
 
 
-class OwnerClient(ReadingCalls, OwnerStandingCalls):
+class OwnerClient(ReadingCalls, OwnerDmsCalls, OwnerStandingCalls):
     def __init__(self, url: str, token: str, ca: Path | None = None) -> None:
         super().__init__(url, "X-OwnerToken", token, ca)
 
@@ -335,16 +300,6 @@ class OwnerClient(ReadingCalls, OwnerStandingCalls):
     def leave_target(self, thing_id: str) -> schemas.OwnedThing:
         """What the vendor publishes is the target again."""
         return self._call(schemas.OwnedThing, "DELETE", f"/v1/owner/things/{segment(thing_id)}/target-version.json")
-
-    def claim_device(self, uuid: str) -> dms_schemas.OwnedDmsDevice:
-        body = request(dms_schemas.DmsClaimRequest, uuid=uuid)
-        return self._call(dms_schemas.OwnedDmsDevice, "POST", "/v1/owner/dms/claims.json", body)
-
-    def devices(self, limit: int | None = None) -> Iterator[dms_schemas.OwnedDmsDevice]:
-        return self._pages(dms_schemas.OwnedDmsDevice, "/v1/owner/dms/devices.json", limit)
-
-    def products(self) -> list[dms_schemas.ProductAccess]:
-        return self._call(list[dms_schemas.ProductAccess], "GET", "/v1/owner/products.json")
 
 
 def _with(other: schemas.SerialRequest, number: str, key: str | None, claim_hash: str | None) -> schemas.SerialRequest:

@@ -2,7 +2,6 @@
 
 from fastapi import Response
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.schemas import Page
@@ -11,7 +10,7 @@ from thermokeeper.server.http.pages import After, Limit, page_of
 from thermokeeper.server.http.responses import document, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
 from thermokeeper.server.rules import dms_standing
-from thermokeeper.server.rules.dms_provisioning import device_row
+from thermokeeper.server.rules.dms_provisioning import blocked_of, device_row
 from thermokeeper.server.rules.rows import clean, existing
 from thermokeeper.server.storage.dms_models import DmsDevice
 from thermokeeper.server.storage.models import Owner
@@ -44,7 +43,7 @@ def claim_device(
         if not dms_standing.claim(session, device, owner):
             response.status_code = 200
         session.flush()
-        return _json(ctx, session, device)
+        return _json(ctx, device, blocked_of(session, [device.uuid]))
 
 
 @router.get(
@@ -58,8 +57,10 @@ def list_own_devices(
 ) -> Page[dms_schemas.OwnedDmsDevice]:
     with ctx.database.reading() as session:
         rows = select(DmsDevice).where(DmsDevice.owner_id == owner_id, DmsDevice.uuid > (clean(after) or ""))
-        found, following = page_of(session, rows.order_by(DmsDevice.uuid), limit, lambda row: row.uuid)
-        return Page(items=[_json(ctx, session, row) for row in found], next=following)
+        rows = rows.order_by(DmsDevice.uuid).options(*dms_standing.whole_devices())
+        found, following = page_of(session, rows, limit, lambda row: row.uuid)
+        blocked = blocked_of(session, [row.uuid for row in found])
+        return Page(items=[_json(ctx, row, blocked) for row in found], next=following)
 
 
 @router.get(
@@ -72,11 +73,11 @@ def list_own_products(ctx: Ctx, owner_id: CallingOwner) -> list[dms_schemas.Prod
         return dms_standing.access_of(session, owner_id)
 
 
-def _json(ctx: Context, session: Session, row: DmsDevice) -> dms_schemas.OwnedDmsDevice:
+def _json(ctx: Context, row: DmsDevice, blocked: set[str]) -> dms_schemas.OwnedDmsDevice:
     thing = dms_standing.thing_of(row)
     return dms_schemas.OwnedDmsDevice(
         uuid=row.uuid,
-        state=dms_standing.state_of(session, row),
+        state=dms_standing.state_of(row, blocked),
         product=row.serial.product.code if row.serial is not None else None,
         thing=thing.id if thing is not None else None,
         last_seen=ctx.sightings.of_device(row),

@@ -33,7 +33,12 @@ def token_state(token: ProvisioningToken) -> str:
 
 
 def is_blocked(session: Session, uuid: str) -> bool:
-    return bool(session.scalar(select(exists().where(Serial.number == uuid, Serial.blocked))))
+    return bool(blocked_of(session, [uuid]))
+
+
+def blocked_of(session: Session, uuids: list[str]) -> set[str]:
+    """Those of these devices that the vendor has blocked."""
+    return set(session.scalars(select(Serial.number).where(Serial.number.in_(uuids), Serial.blocked)))
 
 
 def device_row(session: Session, uuid: str) -> DmsDevice | None:

@@ -1,7 +1,8 @@
 """Who has a device, which products its owner has access to, and the product that it is activated to."""
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.sql.base import ExecutableOption
 
 from thermokeeper.contract import dms_schemas
 from thermokeeper.contract.times import now
@@ -13,8 +14,15 @@ from thermokeeper.server.storage.dms_models import DmsDevice, ProductAccess
 from thermokeeper.server.storage.models import Owner, Product, Serial, Thing
 
 
-def state_of(session: Session, device: DmsDevice) -> dms_schemas.DmsDeviceState:
-    if is_blocked(session, device.uuid):
+def whole_devices() -> list[ExecutableOption]:
+    """What a list of devices needs of other tables, fetched for all of a page at once."""
+    serial = joinedload(DmsDevice.serial)
+    return [joinedload(DmsDevice.owner), serial.joinedload(Serial.product), serial.joinedload(Serial.thing)]
+
+
+def state_of(device: DmsDevice, blocked: set[str]) -> dms_schemas.DmsDeviceState:
+    """blocked: the uuids of those that are, see `dms_provisioning.blocked_of`."""
+    if device.uuid in blocked:
         return "blocked"
     if device.serial_id is not None:
         return "activated"

@@ -64,6 +64,10 @@ NEEDED: dict[str, Role] = {
     "change_serial": Role.PUBLISHER,  # what its device runs
     "block_serial": Role.REGISTRAR,
     "unblock_serial": Role.REGISTRAR,
+    "retire_serial": Role.ADMIN,  # what nobody can take back
+    "retire_product": Role.ADMIN,
+    "erase_datapoints": Role.ADMIN,
+    "delete_thing": Role.ADMIN,
     "list_things": Role.VIEWER,
     "get_thing": Role.VIEWER,
     "list_datapoints": Role.VIEWER,
@@ -72,6 +76,12 @@ NEEDED: dict[str, Role] = {
     # owners, and devices that provision themselves
     "list_owners": Role.VIEWER,
     "create_owner": Role.REGISTRAR,
+    "delete_owner": Role.REGISTRAR,
+    "renew_token": Role.REGISTRAR,
+    "revoke_token": Role.REGISTRAR,
+    "give_thing": Role.REGISTRAR,
+    "release_thing": Role.REGISTRAR,
+    "release_dms_device": Role.REGISTRAR,
     "list_access": Role.VIEWER,
     "grant_access": Role.REGISTRAR,
     "withdraw_access": Role.REGISTRAR,

@@ -14,9 +14,9 @@ import os
 import threading
 import zlib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import event, inspect
+from sqlalchemy import Table, event, inspect, select
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, sessionmaker
 
 from thermokeeper.server.storage.dms_models import DmsDevice
@@ -34,13 +34,18 @@ _SHARED: dict[type[Base], frozenset[str]] = {
     Template: frozenset({"description"}),
     Version: frozenset({"update_to", "update_to_id", "update_by_thing", "update_automatic"}),
     Product: frozenset({"things_named", "proof_required", "claim_code_required", "retired", "name", "flash_size"}),
-    Serial: frozenset({"thing", "proof_key", "proved_ms", "claim_hash", "retired", "target_by_owner"}),
 }
+# Of these it concerns the device with that serial number.
+_OF_SERIAL = frozenset({"thing", "proof_key", "proved_ms", "claim_hash", "retired", "target_by_owner"})
 # Of these it concerns who shows the key with that hash: the attributes that devices are known by.
 _OWN: dict[type[Base], tuple[str, frozenset[str]]] = {
     Thing: ("key_hash", frozenset({"key_hash", "serial", "serial_id"})),
     DmsDevice: ("credential_hash", frozenset({"credential_hash", "serial", "serial_id"})),
 }
+
+
+_KEPT = frozenset({Serial, *_SHARED, *_OWN})
+_SERIALS_AT_ONCE = 100
 
 
 class Announcer(Protocol):
@@ -89,7 +94,7 @@ class Changes:
 
         def executed(state: ORMExecuteState) -> None:
             mapper = state.bind_mapper
-            if (state.is_update or state.is_delete) and mapper is not None and mapper.class_ in {*_SHARED, *_OWN}:
+            if (state.is_update or state.is_delete) and mapper is not None and mapper.class_ in _KEPT:
                 note(state.session, EVERYBODY)
 
         def note(session: Session, key_hash: str) -> None:
@@ -118,8 +123,9 @@ def _stripe(key_hash: str) -> int:
 def _changed_by(session: Session) -> set[str]:
     found = set()
     for row in session.deleted:
-        if type(row) in _SHARED or type(row) in _OWN:
+        if type(row) in _KEPT:
             found.add(EVERYBODY)
+    serials = []
     for row in session.dirty:
         kind: Any = type(row)
         if kind in _SHARED:
@@ -132,7 +138,25 @@ def _changed_by(session: Session) -> set[str]:
                 former = history.deleted or history.unchanged or ()
                 # what it was isn't known where it was set without having been loaded
                 found |= {key_hash for key_hash in former if key_hash} if former else {EVERYBODY}
-    return found
+        elif kind is Serial and _attributes_changed(row) - _OF_SERIAL:
+            serials.append(row.id)
+    return found | _keys_of(session, serials)
+
+
+def _keys_of(session: Session, serials: list[str]) -> set[str]:
+    """The hashes of the keys that devices with these serial numbers show: an activation locks its serial number, too.
+
+    A credential of the DMS changes without that, and so it isn't known here.
+    """
+    if not serials:
+        return set()
+    if len(serials) > _SERIALS_AT_ONCE:
+        return {EVERYBODY}
+    things, devices = (cast(Table, kind.__table__) for kind in (Thing, DmsDevice))
+    connection = session.connection()
+    if connection.scalar(select(devices.c.uuid).where(devices.c.serial_id.in_(serials)).limit(1)):
+        return {EVERYBODY}
+    return set(connection.scalars(select(things.c.key_hash).where(things.c.serial_id.in_(serials)))) - {None}
 
 
 def _attributes_changed(row: object) -> set[str]:

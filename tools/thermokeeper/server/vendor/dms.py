@@ -15,8 +15,8 @@ from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, vendor_router
 from thermokeeper.server.refusals import ApiError
 from thermokeeper.server.rules import audit
-from thermokeeper.server.rules.dms_provisioning import token_state
-from thermokeeper.server.rules.dms_standing import access_of, state_of, thing_of
+from thermokeeper.server.rules.dms_provisioning import blocked_of, token_state
+from thermokeeper.server.rules.dms_standing import access_of, state_of, thing_of, whole_devices
 from thermokeeper.server.rules.rows import clean, existing, find_owner, find_product, open_product
 from thermokeeper.server.secrets import hashed, new_key
 from thermokeeper.server.storage.dms_models import DmsDevice, ProductAccess, ProvisioningToken, TokenUse
@@ -134,8 +134,9 @@ def _token_json(row: ProvisioningToken, acknowledged: int) -> dms_schemas.DmsTok
 def list_dms_devices(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[dms_schemas.DmsDevice]:
     with ctx.database.reading() as session:
         rows = select(DmsDevice).where(DmsDevice.uuid > (clean(after) or "")).order_by(DmsDevice.uuid)
-        found, following = page_of(session, rows, limit, lambda row: row.uuid)
-        return Page(items=[_device_json(ctx, session, row) for row in found], next=following)
+        found, following = page_of(session, rows.options(*whole_devices()), limit, lambda row: row.uuid)
+        blocked = blocked_of(session, [row.uuid for row in found])
+        return Page(items=[_device_json(ctx, row, blocked) for row in found], next=following)
 
 
 @router.get(
@@ -146,14 +147,15 @@ def list_dms_devices(ctx: Ctx, after: After = None, limit: Limit = 100) -> Page[
 )
 def get_dms_device(ctx: Ctx, uuid: UuidInPath) -> dms_schemas.DmsDevice:
     with ctx.database.reading() as session:
-        return _device_json(ctx, session, existing(session.get(DmsDevice, clean(uuid)), "device"))
+        row = existing(session.get(DmsDevice, clean(uuid)), "device")
+        return _device_json(ctx, row, blocked_of(session, [row.uuid]))
 
 
-def _device_json(ctx: Context, session: Session, row: DmsDevice) -> dms_schemas.DmsDevice:
+def _device_json(ctx: Context, row: DmsDevice, blocked: set[str]) -> dms_schemas.DmsDevice:
     thing = thing_of(row)
     return dms_schemas.DmsDevice(
         uuid=row.uuid,
-        state=state_of(session, row),
+        state=state_of(row, blocked),
         offered=row.offered_hash is not None,
         owner=row.owner.name if row.owner is not None else None,
         product=row.serial.product.code if row.serial is not None else None,
