@@ -93,14 +93,14 @@ def test_a_call_that_nobody_gave_a_role_is_the_admin_s(monkeypatch, shop, as_, r
 def test_a_role_that_is_changed_and_a_block_hold_from_the_next_call_on(shop, as_):
     client = as_("viewer")
     account = client.own_account().account
-    assert client.templates() and account.role == "viewer"
+    assert list(client.templates()) and account.role == "viewer"
     with pytest.raises(Refused, match="role publisher"):
         client.create_template(f"X {shop.tag}")
     shop.vendor.change_account(account.name, role="publisher")
     client.create_template(f"X {shop.tag}")
     shop.vendor.change_account(account.id, blocked=True)
     with pytest.raises(Refused, match="unauthorized"):
-        client.templates()
+        list(client.templates())
     shop.vendor.change_account(account.id, blocked=False)
     assert client.own_account().account.role == "publisher"
 
@@ -184,16 +184,16 @@ def test_another_file_drops_the_former_token_and_lets_in_who_has_lost_all(tmp_pa
         jane = client.create_account_token(account.id, "laptop").token
         client.revoke_account_token(client.own_account().token.id)
         with pytest.raises(Refused, match="unauthorized"):
-            client.templates()
+            list(client.templates())
     with (
         LocalServer(tmp_path) as server,
         VendorClient(server.url, server.vendor_token) as client,
         pytest.raises(Refused, match="unauthorized"),
     ):
-        client.templates()  # revoked is revoked, also over a restart
+        list(client.templates())  # revoked is revoked, also over a restart
     (tmp_path / "vendor-token").unlink()
     with LocalServer(tmp_path) as server, VendorClient(server.url, server.vendor_token) as client:
-        assert server.vendor_token != former and client.templates() == []
+        assert server.vendor_token != former and list(client.templates()) == []
         for token, status in ((former, 401), (jane, 200)):
             answer = httpx.get(f"{server.url}/v1/vendor/templates.json", headers={HEADER: token})
             assert answer.status_code == status

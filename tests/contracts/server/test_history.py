@@ -23,6 +23,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.server.http.csv_answers import blocks_of
 from thermokeeper.server.http.readings import Filter, datapoints_csv
 from thermokeeper.server.local import LocalServer
+from thermokeeper.server.rules.ownership import Seen
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage import retention
 from thermokeeper.server.storage.database import DATABASE_FILE
@@ -203,7 +204,7 @@ def test_csv_has_every_row_once_and_takes_no_memory_for_them(shop):
     whole = b"".join(shop.vendor.datapoints_csv(device.number)).splitlines()
     assert len(whole) == 30_001 and len(set(whole)) == 10_001
     # as it is answered, in this thread: what 30,000 rows would take at once is 20 MB
-    blocks = datapoints_csv(shop.server.context, device.thing, device.number, Filter())._blocks
+    blocks = datapoints_csv(shop.server.context, Seen(device.thing), device.number, Filter())._blocks
     next(blocks)
     tracemalloc.start()
     size = sum(len(block) for block in blocks)

@@ -54,7 +54,9 @@ def test_an_owners_choice_holds_until_it_is_taken_back(shop, owner, device):
         assert owner.leave_target(device.thing).target_by_owner is False
         assert _target(device) == "3"
     lines = [(line.what, line.detail) for line in shop.vendor.audit(device.number)]
-    assert lines[:2] == [("target.left", ""), ("target.chosen", "version 2")] and len(lines) == 3  # and the claim
+    assert (
+        lines[:2] == [("target.left", ""), ("target.chosen", "version 2")] and len(lines) == 4
+    )  # and the claim, and its beginning
 
 
 def test_an_owner_may_stay_with_what_runs(shop, owner, device):

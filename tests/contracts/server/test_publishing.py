@@ -430,7 +430,7 @@ def test_what_an_update_costs_is_worked_out_once(store, press, monkeypatch):
     opened = []
     monkeypatch.setattr(FirmwareStore, "open", lambda *_: opened.append(1))
     assert [one.name for one in store.vendor.version(second.id).downloads] == ["1"]
-    store.vendor.versions(store.template.id)
+    list(store.vendor.versions(store.template.id))
     store.vendor.publish(second.id, force=False)
     assert opened == []
 
@@ -439,7 +439,7 @@ def test_a_list_of_versions_takes_as_many_queries_as_one_version(store, press):
     for number in range(1, 8):
         store.version(f"{number}", press.release(store.tag, f"{number}.0.0"), publish=True)
     with watched() as queries:
-        assert len(store.vendor.versions(f"{store.template.id}")) == 7
+        assert len(list(store.vendor.versions(f"{store.template.id}"))) == 7
     assert queries.count <= 10
 
 

@@ -25,7 +25,9 @@ def _refused(call, *arguments, **more) -> tuple[int, str]:
 
 
 def _whats(shop, subject):
-    return [line.what for line in reversed(list(shop.vendor.audit(subject)))]
+    """Oldest first, without how the subject came to be."""
+    whats = [line.what for line in reversed(list(shop.vendor.audit(subject)))]
+    return [what for what in whats if what not in ("serial.added", "product.created")]
 
 
 def _activate(shop, number):

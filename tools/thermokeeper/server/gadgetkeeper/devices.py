@@ -3,6 +3,7 @@
 import json
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from thermokeeper.contract import schemas
 from thermokeeper.contract.fields import is_id
@@ -11,7 +12,7 @@ from thermokeeper.server.http.context import CallingThing, Ctx, OwnDevice, OwnTh
 from thermokeeper.server.http.downloads import CONDITIONS, download_responses, open_firmware, send_firmware
 from thermokeeper.server.http.responses import document, refusal, refusals_of
 from thermokeeper.server.http.streaming import Base64JsonResponse, FileResponse
-from thermokeeper.server.http.things import Word, check_word, confirm_version, store_property, take_points
+from thermokeeper.server.http.things import Word, check_word, confirm_version, store_property, take_points_async
 from thermokeeper.server.refusals import ApiError, not_found
 from thermokeeper.server.rules import names, registry
 from thermokeeper.server.rules.names import name_of
@@ -169,15 +170,14 @@ def update_thing(ctx: Ctx, thing_id: OwnThing, body: schemas.ThingUpdate) -> sch
         429: refusal("too many of this thing; Retry-After says when"),
     },
 )
-def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
+async def add_datapoints(ctx: Ctx, thing_id: OwnThing, event: Word, body: list[schemas.DatapointIn]) -> Response:
     """May be repeated when the answer was lost: a point with the same event, `at` and value is taken once.
 
     An event is there with its first point, sent by its name; then its id may stand for that."""
     check_word(event, "event")
     if is_id(event):
-        with ctx.database.reading() as session:
-            event = name_of(session, Reading, thing_id, event)
-    take_points(ctx, thing_id, event, body)
+        event = await run_in_threadpool(_event_named, ctx, thing_id, event)
+    await take_points_async(ctx, thing_id, event, body)
     return Response(status_code=204)
 
 
@@ -229,3 +229,8 @@ def set_property(ctx: Ctx, thing_id: OwnThing, name: Word, body: schemas.Propert
         raise ApiError(413, "too_large", f"a property's value has at most {ctx.settings.limits.property_bytes} bytes")
     store_property(ctx, thing_id, name, text)
     return Response(status_code=204)
+
+
+def _event_named(ctx: Ctx, thing_id: str, word: str) -> str:
+    with ctx.database.reading() as session:
+        return name_of(session, Reading, thing_id, word)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -86,11 +86,14 @@ async def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)])
     return known
 
 
+_BY_KEY = select(Thing).where(Thing.key_hash == bindparam("key")).options(*registry.with_target())
+
+
 def _find_device(ctx: Context, key: str) -> Known:
     key_hash = hashed(key)
     mark = ctx.known.mark(key_hash)
     with ctx.database.reading() as session:
-        thing = session.scalar(select(Thing).where(Thing.key_hash == key_hash).options(*registry.with_target()))
+        thing = session.scalar(_BY_KEY, {"key": key_hash})
         if thing is None or thing.key_hash is None or not matches(key, thing.key_hash):
             raise unauthorized("X-ApiKey")
         if thing.serial.blocked:

@@ -2,12 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
@@ -78,24 +78,48 @@ def _set_property(ctx: Context, session: Session, thing_id: str, name: str, text
 
 def take_points(ctx: Context, thing_id: str, event: str, points: list[schemas.DatapointIn]) -> None:
     """ApiError 400 or 413; otherwise each point is there once, however often it came."""
+    ctx.database.write(_storing(ctx, thing_id, event, points))
+
+
+async def take_points_async(ctx: Context, thing_id: str, event: str, points: list[schemas.DatapointIn]) -> None:
+    """The same for a caller in the event loop."""
+    await ctx.database.write_async(_storing(ctx, thing_id, event, points))
+
+
+# What a server does for most of its time: without the rows' objects, and each statement is made once.
+_THING = select(Thing.id).where(Thing.id == bindparam("thing")).with_for_update()
+_LAST = select(Reading.at).where(Reading.thing_id == bindparam("thing"), Reading.event == bindparam("event"))
+_SAME = select(Datapoint.sent_at, Datapoint.value).where(
+    Datapoint.thing_id == bindparam("thing"),
+    Datapoint.event == bindparam("event"),
+    Datapoint.sent_at.in_(bindparam("sent", expanding=True)),
+)
+_POINTS = insert(Datapoint)
+_READING = insert(Reading)
+_OF_READING = update(Reading).where(Reading.thing_id == bindparam("thing"), Reading.event == bindparam("name"))
+_COUNTED = _OF_READING.values(count=Reading.count + bindparam("more"))
+_PASSED = _OF_READING.values(count=Reading.count + bindparam("more"), value=bindparam("last"), at=bindparam("moment"))
+
+
+def _storing(ctx: Context, thing_id: str, event: str, points: list[schemas.DatapointIn]) -> Callable[[Session], None]:
     check_word(event, "event")
     limit = ctx.settings.limits.points_per_call
     if len(points) > limit:
         raise ApiError(413, "too_large", f"at most {limit} datapoints in one call")
-    with ctx.database.writing() as session:
+
+    def store(session: Session) -> None:
         if wait_s := ctx.points.take(thing_id, cost=len(points), session=session):
             raise too_many_points(wait_s)
-        # Without the rows' objects: this is what a server does for most of its time.
         connection = session.connection()
         # locks: the same points may arrive twice at once
-        if connection.scalar(select(Thing.id).where(Thing.id == thing_id).with_for_update()) is None:
+        if connection.scalar(_THING, {"thing": thing_id}) is None:
             raise not_found("thing")
-        last = connection.execute(
-            select(Reading.at).where(Reading.thing_id == thing_id, Reading.event == event)
-        ).one_or_none()
+        last = connection.execute(_LAST, {"thing": thing_id, "event": event}).one_or_none()
         if points and last is None:
             _check_names(session, Reading, thing_id, ctx.settings.limits.events_of_a_thing, "events")
         _store_points(connection, thing_id, event, points, None if last is None else last.at)
+
+    return store
 
 
 def _check_names(
@@ -112,10 +136,8 @@ def _store_points(
     """last_at: of the last reading there is."""
     arrived = now()
     sent = [point.at for point in points if point.at is not None]
-    same = select(Datapoint.sent_at, Datapoint.value).where(
-        Datapoint.thing_id == thing_id, Datapoint.event == event, Datapoint.sent_at.in_(sent)
-    )
-    known = {(row.sent_at, row.value) for row in connection.execute(same)} if sent else set()
+    same = {"thing": thing_id, "event": event, "sent": sent}
+    known = {(row.sent_at, row.value) for row in connection.execute(_SAME, same)} if sent else set()
     rows: list[dict[str, Any]] = []
     for point in points:
         if point.at is not None:
@@ -134,15 +156,15 @@ def _store_points(
         )
     if not rows:
         return
-    connection.execute(insert(Datapoint), rows)
+    connection.execute(_POINTS, rows)
     history.add(connection, thing_id, event, ((row["at"], row["value"]) for row in rows), arrived)
     latest = max(reversed(rows), key=lambda row: min(row["at"], arrived))
-    value = {"value": latest["value"], "at": latest["at"]}
     if last_at is None:
-        reading = {"thing_id": thing_id, "event": event, "count": len(rows), **value}
-        connection.execute(insert(Reading), reading)
+        value = {"value": latest["value"], "at": latest["at"]}
+        connection.execute(_READING, {"thing_id": thing_id, "event": event, "count": len(rows), **value})
         return
+    counted = {"thing": thing_id, "name": event, "more": len(rows)}
     if latest["at"] < min(last_at, arrived):  # a date in the future is soon passed
-        value = {}
-    counted = update(Reading).where(Reading.thing_id == thing_id, Reading.event == event)
-    connection.execute(counted.values(count=Reading.count + len(rows), **value))
+        connection.execute(_COUNTED, counted)
+    else:
+        connection.execute(_PASSED, {**counted, "last": latest["value"], "moment": latest["at"]})

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
 
 from thermokeeper.errors import ToolError
 from thermokeeper.server.refusals import Busy
@@ -28,6 +29,7 @@ from thermokeeper.server.storage import shared_models as _shared_models  # noqa:
 from thermokeeper.server.storage.announcements import Announcements
 from thermokeeper.server.storage.changes import Changes
 from thermokeeper.server.storage.models import Base
+from thermokeeper.server.storage.together import Result, Together
 
 log = logging.getLogger("thermokeeper.server")
 
@@ -49,6 +51,7 @@ class Database:
         # SQLite has one writer at a time; who waits in it polls, and loses by "database is locked"
         alone = self.engine.dialect.name == "sqlite"
         self._queue = threading.Lock() if alone else threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._together = Together(self, _QUEUE_S) if alone else None
         self._full_until_s = 0.0
         self._writers = sessionmaker(self.engine.execution_options(writes=True), expire_on_commit=False)
         self.changes = changes or Changes()
@@ -97,12 +100,27 @@ class Database:
         finally:
             self._queue.release()
 
+    def write(self, do: Callable[[Session], Result]) -> Result:
+        """What `do(session)` returns, committed: for what many callers do at once, see `together`."""
+        if self._together is not None:
+            return self._together.write(do)
+        with self.writing() as session:
+            return do(session)
+
+    async def write_async(self, do: Callable[[Session], Result]) -> Result:
+        """The same for a caller in the event loop."""
+        if self._together is not None:
+            return await self._together.write_async(do)
+        return await run_in_threadpool(self.write, do)
+
     @property
     def is_full(self) -> bool:
         """Whether a write found no room lately, and none has succeeded since."""
         return time.monotonic() < self._full_until_s
 
     def close(self) -> None:
+        if self._together is not None:
+            self._together.stop()
         if self.announcements is not None:
             self.announcements.stop()
         self.engine.dispose()

@@ -25,6 +25,7 @@ log = logging.getLogger("thermokeeper.server")
 
 EVERY_S = 30.0
 _ROWS = 500  # in a transaction: others write in between
+_PAUSE_S = 0.02  # for them: who has had the turn would get it again
 
 _TABLES = {
     "thing": (Thing, Thing.id),
@@ -110,6 +111,7 @@ class Sightings:
                 for key, at in part.items():
                     if self._seen.get(key) == at:
                         del self._seen[key]
+            self._over.wait(_PAUSE_S)
 
     def _latest(self, key: tuple[str, str], stored: datetime | None) -> datetime | None:
         with self._lock:
