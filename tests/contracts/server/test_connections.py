@@ -1,6 +1,7 @@
 """What a caller can do to a server by its connection alone: say nothing, say it slowly, too much, or not read."""
 
 import json
+import resource
 import socket
 import ssl
 import threading
@@ -11,6 +12,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from thermokeeper.server.http import connections, streaming
 from thermokeeper.server.http.connections import ConnectionLimits
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.settings import Limits, Settings
@@ -168,7 +170,15 @@ def test_an_answer_that_nobody_reads_is_given_up(serve, make_shop):
         shop.vendor.close()
 
 
-def test_a_download_whose_caller_has_gone_is_read_no_further(serve, make_shop):
+def test_a_download_whose_caller_has_gone_is_read_no_further(serve, make_shop, monkeypatch):
+    read: list[None] = []
+    next_of = streaming._next_of
+
+    def counted(blocks):
+        read.append(None)
+        return next_of(blocks)
+
+    monkeypatch.setattr(streaming, "_next_of", counted)
     server = serve(replace(PATIENT, unread_s=300))
     with httpx.Client(base_url=server.url) as http:
         shop = make_shop(server, http)
@@ -179,6 +189,7 @@ def test_a_download_whose_caller_has_gone_is_read_no_further(serve, make_shop):
             assert download.status_code == 200
             assert open_firmware()
         eventually(lambda: b"%d" % len(open_firmware()), lambda number: number == b"0")
+        assert len(read) < (16 << 20) // streaming._BLOCK_BYTES, "all was read, for nobody"
         shop.vendor.close()
 
 
@@ -218,6 +229,34 @@ def test_a_stranger_s_large_body_is_refused_before_it_is_read(serve, chunked):
     assert response.json()["error"]["code"] == "unauthorized"
     headers["X-VendorToken"] = server.vendor_token
     assert httpx.post(url, headers=headers, content=bytes(900_000)).status_code == 400, "the vendor's own is read"
+
+
+def test_a_stranger_who_announces_a_large_body_is_refused_before_he_sends_it(serve):
+    server = serve(PATIENT, device_body_bytes=1000)
+    head = "POST /v1/vendor/products.json HTTP/1.1\r\nHost: here\r\nContent-Length: 900000\r\n\r\n"
+    with connect(server, head.encode()) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised_to", "room"),
+    [
+        ((1024, 1024), 1024, (1024 - 64) // 2),
+        ((1024, 4096), 4096, (4096 - 64) // 2),
+        ((1024, 1 << 20), 2 * 8192 + 64, 8192),
+        ((1024, resource.RLIM_INFINITY), 2 * 8192 + 64, 8192),
+        ((1 << 20, 1 << 20), None, 8192),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None, 8192),
+        ((70, 70), 70, 16),
+    ],
+)
+def test_there_are_no_more_connections_than_descriptors_for_them_and_their_files(monkeypatch, limits, raised_to, room):
+    monkeypatch.setattr(connections, "_RESERVED_FILES", 64)
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _what, wanted: given.append(wanted))
+    assert connections.room_for(8192) == room
+    assert given == ([] if raised_to is None else [(raised_to, limits[1])])
 
 
 def test_a_tls_connection_that_says_nothing_is_closed(tmp_path):

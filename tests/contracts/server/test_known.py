@@ -6,11 +6,12 @@ import threading
 
 import msgpack
 import pytest
+from sqlalchemy import delete, select, update
 
 from contracts.server.queries import watched
 from thermokeeper.server.storage.changes import EVERYBODY, Changes
 from thermokeeper.server.storage.database import Database
-from thermokeeper.server.storage.models import Thing
+from thermokeeper.server.storage.models import Product, Serial, Template, Thing
 
 
 def test_the_poll_of_a_known_device_makes_no_query(shop):
@@ -77,6 +78,26 @@ def test_what_a_vendor_changes_is_told_with_the_next_poll(shop):
     assert (told(device), told(other)) == ("3", None)
     vendor.change_version(third.id, description="changed")
     assert device.call("GET", "/target-version.json").json()["description"] == "changed"
+
+
+def test_what_is_deleted_or_changed_in_bulk_concerns_everybody(tmp_path):
+    """Whose keys it is about isn't known then."""
+    opened = Database(None, tmp_path)
+    with opened.writing() as session:
+        template = Template(name="T")
+        product = Product(code="p", name="P", default_template=template)
+        session.add_all([template, product, Serial(number="A", product=product), Template(name="another")])
+    for change in (
+        lambda session: session.execute(update(Serial).values(blocked=True)),
+        lambda session: session.execute(delete(Template).where(Template.name == "another")),
+        lambda session: session.delete(session.scalars(select(Serial)).one()),
+    ):
+        before = opened.changes.mark("somebody")
+        with opened.writing() as session:
+            change(session)
+            assert opened.changes.mark("somebody") == before, "until it is committed"
+        assert opened.changes.mark("somebody") != before
+    opened.close()
 
 
 def test_what_changes_of_one_serial_number_leaves_the_others_in_memory(shop):

@@ -19,8 +19,10 @@ from serving import free_port, serving
 from thermokeeper.client.calls import VendorClient
 from thermokeeper.errors import ToolError
 from thermokeeper.server.local import LocalServer
+from thermokeeper.server.rules import shared_tries
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.rules.shared_tries import SharedLimiter
+from thermokeeper.server.storage.announcements import Announcements
 from thermokeeper.server.storage.database import Database, alone
 
 KEY = bytes(range(32))
@@ -145,6 +147,42 @@ def test_firmware_of_before_is_given_to_the_database_and_deleted_with_its_versio
         shop.vendor.close()
 
 
+@needs_postgresql
+def test_firmware_that_was_damaged_in_the_database_is_given_to_nobody(tmp_path, database_url, make_shop, caplog):  # noqa: F811
+    with LocalServer(tmp_path / "one", database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        version = shop.version("1", b"of the vendor" * 10, publish=True)
+        device = shop.device()
+        with server.context.database.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE firmware_pieces SET data = 'of the other!'")
+        with LocalServer(tmp_path / "other", database_url=database_url) as second:
+            url = f"{second.url}/v1/versions/{version.id}/firmware.bin"
+            answer = httpx.get(url, headers={"X-ApiKey": device.key})
+        assert answer.status_code >= 500 and b"of the other" not in answer.content
+        assert "another than was uploaded" in caplog.text
+        shop.vendor.close()
+
+
+@needs_postgresql
+def test_a_server_that_does_not_hear_the_others_keeps_nothing(tmp_path, database_url, make_shop, monkeypatch):  # noqa: F811
+    def torn(_self):
+        raise OSError("no connection to listen on")
+
+    assert Database(database_url, tmp_path).changes.deaf, "before it listens"
+    with LocalServer(tmp_path / "one", database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
+        shop = make_shop(server, http)
+        version = shop.version("1", b"firmware", publish=True)
+        device = shop.device()
+        monkeypatch.setattr(Announcements, "_listen", torn)
+        with LocalServer(tmp_path / "deaf", database_url=database_url) as deaf:
+            board = Board(deaf.url, device.number)
+            board.key, board.thing = device.key, device.thing
+            assert board.target().json()["id"] == version.id
+            second = shop.version("2", b"firmware 2", publish=True)
+            assert board.target().json()["id"] == second.id, "though nobody told it"
+        shop.vendor.close()
+
+
 def test_a_second_server_on_one_sqlite_file_is_refused(tmp_path):
     with LocalServer(tmp_path) as server:
         with pytest.raises(ToolError, match="another server runs on"):
@@ -184,6 +222,18 @@ def test_tries_are_counted_together(limiters):
     one.succeeded("S1")
     assert other.take("S1") == 0
     assert one.take("S1") > 0
+
+
+def test_tries_come_back_with_time(limiters, monkeypatch):
+    one, other = limiters
+    passed_s = 0.0
+    now_s = shared_tries._now_s
+    monkeypatch.setattr(shared_tries, "_now_s", lambda connection: now_s(connection) + passed_s)
+    assert [one.take("S4") > 0 for _ in range(4)] == [False, False, False, True]
+    passed_s = 1001.0
+    assert [other.take("S4") > 0 for _ in range(2)] == [False, True]
+    passed_s = 10_000.0
+    assert [one.take("S4") > 0 for _ in range(4)] == [False, False, False, True], "never more than at first"
 
 
 def test_tries_of_what_is_rolled_back_are_not_counted(limiters, tmp_path):

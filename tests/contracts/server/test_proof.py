@@ -75,6 +75,21 @@ def test_a_nonce_opens_once(shop, number, refused):
     refused(_activate(shop.http, number, nonce, proof), 403, "proof_wrong")
 
 
+def test_a_nonce_is_of_no_other_number_that_ends_like_its_own(tmp_path):
+    """What is signed is the nonce and the number behind it: where one ends and the other begins counts, too."""
+    opened = Database(None, tmp_path)
+    with opened.writing() as session:
+        template = Template(name="T")
+        product = Product(code="p", name="P", default_template=template)
+        session.add_all([template, product, Serial(number="AB", product=product), Serial(number="B", product=product)])
+    nonces = proofs.Nonces(opened, b"of the servers")
+    nonce = nonces.give("AB")
+    said, code = nonce[:-12], nonce[-12:]
+    assert not nonces.take(said + b"A".hex() + code, "B")
+    assert nonces.take(nonce, "AB")
+    opened.close()
+
+
 def test_a_nonce_is_used_up_by_a_wrong_proof(shop, number, refused):
     nonce = _nonce(shop.http, number)
     refused(_activate(shop.http, number, nonce, _proof(number, nonce, bytes(32))), 403, "proof_wrong")
