@@ -14,6 +14,7 @@ from thermokeeper.server.refusals import Busy, conflict
 from thermokeeper.server.storage import database as database_module
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.models import Template
+from thermokeeper.server.storage.together import Together
 
 
 @pytest.fixture
@@ -126,6 +127,21 @@ def test_who_waits_for_too_long_is_refused_and_is_not_done_later(tmp_path, monke
     assert opened.write(adding("fourth")) == "fourth"
     assert names(opened) == {"fourth"}
     opened.close()
+
+
+def test_who_has_left_is_not_done_when_his_turn_comes(opened):
+    """However patient the writer himself is with others."""
+    together = Together(opened, 0.05)
+    with ThreadPoolExecutor(1) as pool:
+        with opened.writing():
+            first = pool.submit(together.write, adding("first"))
+            while together._thread is None or not together._waiting.empty():
+                threading.Event().wait(0.001)
+            with pytest.raises(Busy):
+                together.write(adding("second"))
+        assert first.result() == "first"
+    together.stop()
+    assert names(opened) == {"first"}
 
 
 def test_callers_in_the_event_loop_are_done_with_the_others(opened):
