@@ -93,14 +93,11 @@ class Service:
         self.vendor = VendorClient(self.url, _TOKEN)
         self.vendor.create_template("none")
         self.vendor.create_product(PRODUCT, "Thermometer", "none")
-        self._owner = OwnerClient(self.url, self.vendor.create_owner("Ada").token)
-        self.vendor.grant_access("Ada", PRODUCT)
         self._templates: dict[Goods, tuple[str, dict[str, str]]] = {}  # ids of template and versions
         self._rows = sqlite3.connect(folder / "thermokeeper.db", check_same_thread=False, isolation_level=None)
 
     def close(self) -> None:
         self._rows.close()
-        self._owner.close()
         self.vendor.close()
         self._server.stop()
 
@@ -130,7 +127,10 @@ class Service:
     def claimed(self, uuid: str) -> str:
         """Let a device have an owner with access to the product; a token for it."""
         token = self.vendor.create_dms_token(uuid=uuid).token
-        self._owner.claim_device(uuid)
+        owner = self.vendor.create_owner(f"Owner of {uuid}")  # of one's own things no two have the same name
+        self.vendor.grant_access(owner.id, PRODUCT)
+        with OwnerClient(self.url, owner.token) as client:
+            client.claim_device(uuid)
         return token
 
     # What the server has kept, straight from its file: asked after each reading of a life, so it has to be quick.

@@ -57,7 +57,7 @@ def heard(connection: socket.socket) -> bytes:
 
 def code_of(answer: bytes) -> str:
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert b"connection: close" in head
+    assert b"connection: close" in head and b"x-request-id: " in head
     return json.loads(body)["error"]["code"]
 
 

@@ -71,7 +71,8 @@ class Bench:
     def off(self) -> None:
         """Switch the power off."""
         self.board.power_off()
-        self._thread.join(10)
+        self._thread.join(120)
+        assert not self._thread.is_alive(), "it would go on with a flash that is taken away"
 
     def close(self) -> None:
         self.off()

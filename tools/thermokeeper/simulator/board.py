@@ -221,6 +221,9 @@ class Board:
         cause = PWRON_RESET
         through_bootloader = True
         for _ in range(max_boots):
+            if self._stop:
+                self.outcome = self._stop
+                return
             if through_bootloader:
                 end = self._bootloader()
             else:

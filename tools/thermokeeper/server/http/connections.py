@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from thermokeeper.server.http.errors import answer, answer_of
 from thermokeeper.server.refusals import Busy
+from thermokeeper.server.secrets import new_id
 
 _LOOK_EVERY_S = 1.0
 _RESERVED_FILES = 256  # for the database, the log, and what was accepted before it is counted
@@ -171,6 +172,7 @@ class Connection(HttpToolsProtocol):
         """Answer what can't be handed to the application, and hang up."""
         lines = [b"HTTP/1.1 %d %s" % (response.status_code, _REASONS[response.status_code])]
         lines += [b"%s: %s" % header for header in response.raw_headers]
+        lines.append(b"x-request-id: " + new_id().encode())
         self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", response.body]))
         self.transport.close()
 
