@@ -29,6 +29,7 @@ SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client
 _TICK_S = 0.1  # as uvicorn has it
 _START_LIMIT_S = 30
 _STOP_LIMIT_S = 5
+_WORKER_ANSWERS_S = 60  # to be taken for alive: one that begins on a busy machine takes its time
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -79,6 +80,7 @@ def configuration(settings: Settings, *, proxy: str | None = None, tls: TlsFiles
         proxy_headers=proxy is not None,
         forwarded_allow_ips=proxy or "",
         timeout_graceful_shutdown=_STOP_LIMIT_S,
+        timeout_worker_healthcheck=_WORKER_ANSWERS_S,
         timeout_keep_alive=30,
         server_header=False,
     )
