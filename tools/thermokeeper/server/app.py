@@ -25,7 +25,8 @@ from thermokeeper.server.gadgetkeeper import devices as device_api
 from thermokeeper.server.gadgetkeeper import original as original_api
 from thermokeeper.server.http import errors, messagepack
 from thermokeeper.server.http.body_limit import BodyLimit
-from thermokeeper.server.http.context import Context, Ctx, stranger
+from thermokeeper.server.http.context import Context, Ctx, find_devices, stranger
+from thermokeeper.server.http.lookups import Lookups
 from thermokeeper.server.http.observed import Observed
 from thermokeeper.server.http.overload import Overload
 from thermokeeper.server.http.polls import Polls
@@ -158,6 +159,7 @@ def create_app(settings: Settings) -> FastAPI:
         sightings=sightings,
         known=known,
         known_dms=KnownDevices(database.changes),
+        lookups=Lookups(functools.partial(find_devices, database, known)),
         metrics=metrics,
         nonces=Nonces(database, server_key(database, "nonces")),
     )

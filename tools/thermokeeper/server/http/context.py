@@ -7,12 +7,13 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from thermokeeper.server import calling
+from thermokeeper.server.http.lookups import Lookups
 from thermokeeper.server.metrics import Metrics
 from thermokeeper.server.refusals import ApiError, blocked, role_needed, too_many_tries, unauthorized
 from thermokeeper.server.rules import registry
@@ -40,6 +41,7 @@ class Context:
     sightings: Sightings
     known: KnownDevices[Known]
     known_dms: KnownDevices[KnownDms]
+    lookups: "Lookups[FoundDevice]"
     metrics: Metrics
     nonces: Nonces
 
@@ -78,31 +80,41 @@ async def device(ctx: Ctx, key: Annotated[str | None, Security(_device_header)])
     """The device whose key this is. 401; 403 once its serial is blocked."""
     if key is None:
         raise unauthorized("X-ApiKey")
-    known = ctx.known.look(hashed(key))
+    key_hash = hashed(key)
+    known = ctx.known.look(key_hash)
     if known is None:
-        known = await run_in_threadpool(_find_device, ctx, key)
+        found = await ctx.lookups.find(key_hash)
+        if found is None or not matches(key, found.key_hash):
+            raise unauthorized("X-ApiKey")
+        if found.known is None:
+            raise blocked()
+        known = found.known
     ctx.sightings.note(known.thing_id)
     calling.known(f"thing {known.thing_id}")
     return known
 
 
-_BY_KEY = select(Thing).where(Thing.key_hash == bindparam("key")).options(*registry.with_target())
+@dataclass(frozen=True, slots=True)
+class FoundDevice:
+    """`known` is None if its serial number is blocked."""
+
+    key_hash: str
+    known: Known | None
 
 
-def _find_device(ctx: Context, key: str) -> Known:
-    key_hash = hashed(key)
-    mark = ctx.known.mark(key_hash)
-    with ctx.database.reading() as session:
-        thing = session.scalar(_BY_KEY, {"key": key_hash})
-        if thing is None or thing.key_hash is None or not matches(key, thing.key_hash):
-            raise unauthorized("X-ApiKey")
-        if thing.serial.blocked:
-            raise blocked()
-        target = registry.target_of(thing.serial)
-        summary = registry.summary(target).model_dump_json(exclude_none=True) if target is not None else None
-        known = Known(thing.id, None if summary is None else summary.encode())
-    ctx.known.keep(key_hash, mark, known)
-    return known
+def find_devices(database: Database, known: KnownDevices[Known], key_hashes: list[str]) -> dict[str, FoundDevice]:
+    """Those whose keys have these hashes, also kept as known from now on."""
+    marks = {key_hash: known.mark(key_hash) for key_hash in key_hashes}  # before they are read
+    with database.reading() as session:
+        rows = session.connection().execute(registry.TOLD_BY_KEY, {"keys": key_hashes}).all()
+    found = {}
+    for row in rows:
+        target = registry.summary_of_row(row)
+        device = Known(row.thing_id, None if target is None else target.model_dump_json(exclude_none=True).encode())
+        if not row.blocked:
+            known.keep(row.key_hash, marks[row.key_hash], device)
+        found[row.key_hash] = FoundDevice(row.key_hash, None if row.blocked else device)
+    return found
 
 
 CallingDevice = Annotated[Known, Depends(device)]

@@ -1,9 +1,10 @@
 """The rules: which template and version a serial has, how things come to be, what rows look like as JSON."""
 
 import json
+from typing import Any
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import Row, Select, bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased, joinedload, selectinload
 from sqlalchemy.sql.base import ExecutableOption
 
 from thermokeeper.contract import schemas
@@ -50,6 +51,38 @@ def template_of(serial: Serial) -> Template:
 def target_of(serial: Serial) -> Version | None:
     """What its device should run: the serial's own target, or else what its template has published."""
     return serial.own_target or template_of(serial).target
+
+
+def _told_by_key() -> Select[Any]:
+    """Whose key it is and what `target_of` says of it, in columns: at a start a whole fleet is asked for at once."""
+    template, target = aliased(Template), aliased(Version)
+    template_id = func.coalesce(Serial.template_id, Product.default_template_id)
+    target_id = func.coalesce(Serial.target_version_id, template.target_version_id)
+    return (
+        select(Thing.id.label("thing_id"), Thing.key_hash, Serial.blocked)
+        .add_columns(target.id, target.name, target.description, target.release_digest, target.release_version)
+        .join(Serial, Serial.id == Thing.serial_id)
+        .join(Product, Product.id == Serial.product_id)
+        .join(template, template.id == template_id)
+        .join(target, target.id == target_id, isouter=True)
+        .where(Thing.key_hash.in_(bindparam("keys", expanding=True)))
+    )
+
+
+TOLD_BY_KEY = _told_by_key()
+
+
+def summary_of_row(row: Row[Any]) -> schemas.VersionSummary | None:
+    """The target in a row of `TOLD_BY_KEY`."""
+    if row.id is None:
+        return None
+    return schemas.VersionSummary(
+        id=row.id,
+        name=row.name,
+        description=row.description,
+        release=row.release_digest,
+        release_version=row.release_version,
+    )
 
 
 def status_of(serial: Serial, thing: Thing | None) -> schemas.SerialStatus:
