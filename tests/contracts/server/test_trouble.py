@@ -131,6 +131,9 @@ def test_more_calls_than_the_server_can_work_on_are_refused_at_once(tmp_path, ma
     with LocalServer(tmp_path, settings=limits) as server, httpx.Client(base_url=server.url) as http:
         shop = make_shop(server, http)
         device = shop.device()
+        assert (
+            device.call("GET", "/version.json").status_code == 204
+        )  # known from now on: each call has a query of its own
         going_on, inside = threading.Event(), threading.Semaphore(0)
         reading = Database.reading
 
