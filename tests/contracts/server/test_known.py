@@ -7,6 +7,7 @@ import threading
 import msgpack
 import pytest
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import defer
 
 from contracts.server.queries import watched
 from thermokeeper.server.storage.changes import EVERYBODY, Changes
@@ -97,6 +98,22 @@ def test_what_is_deleted_or_changed_in_bulk_concerns_everybody(tmp_path):
             change(session)
             assert opened.changes.mark("somebody") == before, "until it is committed"
         assert opened.changes.mark("somebody") != before
+    opened.close()
+
+
+def test_a_key_that_is_replaced_without_having_been_read_concerns_everybody(tmp_path):
+    """Whose it was isn't known then."""
+    opened = Database(None, tmp_path)
+    with opened.writing() as session:
+        template = Template(name="T")
+        product = Product(code="p", name="P", default_template=template)
+        serial = Serial(number="A", product=product)
+        session.add_all([template, product, serial, Thing(name="A", serial=serial, key_hash="a" * 64)])
+    before = opened.changes.mark("a" * 64)
+    with opened.writing() as session:
+        thing = session.scalars(select(Thing).options(defer(Thing.key_hash))).one()
+        thing.key_hash = "b" * 64
+    assert opened.changes.mark("a" * 64) != before
     opened.close()
 
 

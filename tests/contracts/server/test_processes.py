@@ -7,13 +7,14 @@ import hmac
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from contracts.server.queries import watched
 from contracts.server.test_postgresql import database_url, needs_postgresql  # noqa: F401  # the fixture
 from serving import free_port, serving
 from thermokeeper.client.calls import VendorClient
@@ -22,6 +23,7 @@ from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules import shared_tries
 from thermokeeper.server.rules.ratelimit import Rate
 from thermokeeper.server.rules.shared_tries import SharedLimiter
+from thermokeeper.server.storage import announcements
 from thermokeeper.server.storage.announcements import Announcements
 from thermokeeper.server.storage.database import Database, alone
 
@@ -163,23 +165,67 @@ def test_firmware_that_was_damaged_in_the_database_is_given_to_nobody(tmp_path, 
         shop.vendor.close()
 
 
+def _torn(_announcements: Announcements) -> None:
+    raise OSError("no connection to listen on")
+
+
 @needs_postgresql
 def test_a_server_that_does_not_hear_the_others_keeps_nothing(tmp_path, database_url, make_shop, monkeypatch):  # noqa: F811
-    def torn(_self):
-        raise OSError("no connection to listen on")
-
     assert Database(database_url, tmp_path).changes.deaf, "before it listens"
     with LocalServer(tmp_path / "one", database_url=database_url) as server, httpx.Client(base_url=server.url) as http:
         shop = make_shop(server, http)
         version = shop.version("1", b"firmware", publish=True)
         device = shop.device()
-        monkeypatch.setattr(Announcements, "_listen", torn)
+        monkeypatch.setattr(Announcements, "_listen", _torn)
         with LocalServer(tmp_path / "deaf", database_url=database_url) as deaf:
             board = Board(deaf.url, device.number)
             board.key, board.thing = device.key, device.thing
             assert board.target().json()["id"] == version.id
             second = shop.version("2", b"firmware 2", publish=True)
             assert board.target().json()["id"] == second.id, "though nobody told it"
+        shop.vendor.close()
+
+
+@needs_postgresql
+def test_a_server_that_hears_the_others_no_more_drops_what_it_kept(
+    tmp_path,
+    database_url,  # noqa: F811
+    make_shop,
+    monkeypatch,
+    caplog,
+):
+    """Its connection ends while it listens, and doesn't come back."""
+
+    def wait_for(what: Callable[[], bool]) -> None:
+        until_s = time.monotonic() + 30
+        while not what():
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+
+    monkeypatch.setattr(announcements, "_LOOK_EVERY_S", 1e6)  # LISTEN stays what that connection said last
+    with (
+        LocalServer(tmp_path / "one", database_url=database_url) as server,
+        LocalServer(tmp_path / "other", database_url=database_url) as other,
+        httpx.Client(base_url=server.url) as http,
+    ):
+        databases = server.context.database, other.context.database
+        wait_for(lambda: not any(database.changes.deaf for database in databases))
+        shop = make_shop(server, http)
+        version = shop.version("1", b"firmware", publish=True)
+        device = shop.device()
+        board = Board(other.url, device.number)
+        board.key, board.thing = device.key, device.thing
+        board.target()
+        with watched() as queries:
+            assert board.target().json()["id"] == version.id
+        assert not [query for query in queries.seen if "key_hash" in query.partition("WHERE")[2]], "it is kept"
+        monkeypatch.setattr(Announcements, "_listen", _torn)
+        with databases[0].engine.begin() as connection:
+            listening = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %%'"
+            assert len(connection.exec_driver_sql(listening).all()) >= 2
+        wait_for(lambda: caplog.text.count("other servers' changes aren't heard") == 2)
+        second = shop.version("2", b"firmware 2", publish=True)
+        assert board.target().json()["id"] == second.id, "though nobody told it"
         shop.vendor.close()
 
 
