@@ -277,6 +277,20 @@ def test_new_points_do_not_pass_for_old_ones_whose_numbers_they_get(own):
         assert [point.value for point in john.datapoints(device.thing)] == [3]
 
 
+def test_hours_of_a_former_owner_outlive_the_points_and_what_the_next_one_deletes(own):
+    device, former, owner = own.device(), own.owner(), own.owner()
+    with OwnerClient(own.server.url, former.token) as jane, OwnerClient(own.server.url, owner.token) as john:
+        jane.claim(device.number)
+        device.post_points([_point(21, 0)])
+        john.claim(device.number, code=jane.hand_over(device.thing).code)
+        with own.server.context.database.writing() as session:
+            session.execute(update(Datapoint).values(arrived_at=now() - timedelta(days=10)))
+        assert Retention(own.server.context.database, 9).sweep() == 1
+        assert list(john.hours(device.thing)) == []
+        assert john.erase(device.thing) == 0
+        assert [hour.mean for hour in own.vendor.hours(device.thing)] == [21]
+
+
 def test_a_point_that_arrived_between_old_ones_and_is_not_old_stays(own):
     """The server's clock may have been wrong for a while."""
     device = own.device()

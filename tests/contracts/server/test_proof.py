@@ -15,6 +15,7 @@ from thermokeeper.errors import ToolError
 from thermokeeper.server.local import LocalServer
 from thermokeeper.server.rules import proofs
 from thermokeeper.server.rules.ratelimit import Rate
+from thermokeeper.server.secrets import fingerprint
 from thermokeeper.server.settings import Settings
 from thermokeeper.server.storage.database import Database
 from thermokeeper.server.storage.models import Product, Serial, Template
@@ -257,7 +258,7 @@ def test_many_serial_numbers_come_each_with_its_own_key(shop):
     keys = {number: hashlib.sha256(number.encode()).hexdigest() for number in numbers[:2]}
     assert shop.vendor.add_serials(shop.tag, numbers, proof_keys=keys) == 3
     found = [shop.vendor.serial(number).proof_key_id for number in numbers]
-    assert found == [*(proofs.key_id(keys[number]) for number in numbers[:2]), None]
+    assert found == [*(fingerprint(keys[number]) for number in numbers[:2]), None]
     with pytest.raises(ToolError, match="proofKey|proof_key"):
         shop.vendor.add_serial(shop.tag, f"K9-{shop.tag}", proof_key="abc")
 

@@ -18,8 +18,7 @@ from thermokeeper.contract import claim_codes
 from thermokeeper.errors import ToolError
 from thermokeeper.factory.journal import Journal
 from thermokeeper.factory.units import Plan, Unit
-from thermokeeper.server.rules.claims import code_id
-from thermokeeper.server.rules.proofs import key_id
+from thermokeeper.server.secrets import fingerprint
 
 _AT_ONCE = 200
 
@@ -59,8 +58,8 @@ def _add(plan: Plan, units: list[Unit], client: VendorClient) -> None:
             if refusal.code != "exists":
                 raise
             found = client.serial(serial)
-            own = code_id(hashes[serial]) if serial in hashes else None
-            if found.product != plan.product or (found.proof_key_id, found.claim_code_id) != (key_id(key), own):
+            own = fingerprint(hashes[serial]) if serial in hashes else None
+            if found.product != plan.product or (found.proof_key_id, found.claim_code_id) != (fingerprint(key), own):
                 raise ToolError(
                     f"the server has the serial number {serial} from elsewhere, with another secret, claim code or "
                     "product: a board with it couldn't activate, or be claimed"

@@ -10,7 +10,7 @@ from thermokeeper.server.http.context import CallingOwner, Ctx, limited
 from thermokeeper.server.http.erasing import erase_hours, erase_points, last_point
 from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import owner_router
-from thermokeeper.server.owner.own import OTHERS, check_own, own_thing
+from thermokeeper.server.owner.own import OTHERS, own_thing, own_thing_locked
 from thermokeeper.server.refusals import unauthorized
 from thermokeeper.server.rules import audit, claims, ownership
 from thermokeeper.server.secrets import hashed, matches, new_key
@@ -35,7 +35,7 @@ def hand_over(ctx: Ctx, response: Response, owner_id: CallingOwner, thing_id: st
         code = claim_codes.new_code()
         shown = claims.hash_of(code, number)
         with ctx.database.writing() as session:
-            thing = _own(session, thing_id, owner_id)
+            thing = own_thing_locked(session, thing_id, owner_id)
             thing.handover_hash, thing.handover_expires_at = shown, now() + ownership.HANDOVER_LIFE
             audit.note(session, _who(thing), "thing.offered", number)
             expires = thing.handover_expires_at
@@ -52,7 +52,7 @@ def hand_over(ctx: Ctx, response: Response, owner_id: CallingOwner, thing_id: st
 def keep(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> None:
     """May be repeated. A code that was used can't be taken back: the thing is another's then, and this is a 403."""
     with ctx.database.writing() as session:
-        thing = _own(session, thing_id, owner_id)
+        thing = own_thing_locked(session, thing_id, owner_id)
         if thing.handover_hash is not None:
             thing.handover_hash = thing.handover_expires_at = None
             audit.note(session, _who(thing), "thing.kept", thing.serial.number)
@@ -68,7 +68,7 @@ def release(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> None:
     """Who has its claim code can claim it next. Its readings stay; the next owner sees none from before. Repeated, it
     is a 403: the thing isn't one's own any more."""
     with ctx.database.writing() as session:
-        thing = _own(session, thing_id, owner_id)
+        thing = own_thing_locked(session, thing_id, owner_id)
         ownership.give(session, thing, None, _who(thing), "thing.released")
 
 
@@ -93,11 +93,12 @@ def release_own_device(ctx: Ctx, owner_id: CallingOwner, uuid: str) -> None:
 def erase_own_datapoints(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.Erased:
     """All of one's own time. What arrives meanwhile stays. Cut off, it is simply called again."""
     with ctx.database.writing() as session:
-        thing = _own(session, thing_id, owner_id)
+        thing = own_thing_locked(session, thing_id, owner_id)
         after, until = thing.readings_after or 0, last_point(session, thing_id)
+        had_another = thing.readings_after is not None
         for reading in thing.readings:
             _back_to_former(session, reading, after)
-        erase_hours(session, thing_id, thing.owned_since if after else None)
+        erase_hours(session, thing_id, thing.owned_since if had_another else None)
         audit.note(session, _who(thing), "thing.erased", thing.serial.number)
     return schemas.Erased(datapoints=erase_points(ctx, thing_id, after, until))
 
@@ -119,10 +120,6 @@ def renew_own_token(ctx: Ctx, request: Request, response: Response, owner_id: Ca
         audit.note(session, f"owner {owner.name}", "owner.token_renewed", owner.name)
     response.headers["Cache-Control"] = "no-store"
     return schemas.Token(token=token)
-
-
-def _own(session: Session, thing_id: str, owner_id: str) -> Thing:
-    return check_own(ownership.locked(session, thing_id), owner_id)
 
 
 def _who(thing: Thing) -> str:

@@ -18,11 +18,15 @@ OTHERS: Responses = {
 
 def own_thing(session: Session, thing_id: str, owner_id: str) -> Thing:
     """ApiError 404, 403."""
-    return check_own(find_thing(session, thing_id), owner_id)
+    return _checked(find_thing(session, thing_id), owner_id)
 
 
-def check_own(thing: Thing, owner_id: str) -> Thing:
-    """The thing. ApiError 403 if it isn't this owner's."""
+def own_thing_locked(session: Session, thing_id: str, owner_id: str) -> Thing:
+    """The same, as it is now, with its serial number and device: nobody else gets it meanwhile."""
+    return _checked(ownership.locked(session, thing_id), owner_id)
+
+
+def _checked(thing: Thing, owner_id: str) -> Thing:
     if thing.owner_id != owner_id:
         raise ApiError(403, "forbidden", "this thing is not yours")
     return thing

@@ -5,20 +5,18 @@ chooses. The device does, among what is available to it. Or the owner does, here
 back, and what the vendor sets for this one device stands before it.
 """
 
-from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from thermokeeper.contract import schemas
 from thermokeeper.server.http.context import CallingOwner, Ctx, limited
 from thermokeeper.server.http.responses import TOO_MANY_TRIES, refusal
 from thermokeeper.server.http.routers import BAD, owner_router
-from thermokeeper.server.owner.own import OTHERS, own_thing, owned_thing
+from thermokeeper.server.owner.own import OTHERS, own_thing, own_thing_locked, owned_thing
 from thermokeeper.server.refusals import conflict
 from thermokeeper.server.rules import audit, registry
-from thermokeeper.server.rules.rows import serial_row
 from thermokeeper.server.storage.models import Owner, Serial, Thing, Version
 
-router: APIRouter = owner_router()
+router = owner_router()
 
 
 @router.get(
@@ -72,8 +70,8 @@ def leave_target(ctx: Ctx, owner_id: CallingOwner, thing_id: str) -> schemas.Own
 
 def _locked(session: Session, thing_id: str, owner_id: str) -> tuple[Thing, Serial]:
     """ApiError 409 if the vendor has set a target for this device."""
-    thing = own_thing(session, thing_id, owner_id)
-    serial = serial_row(session, thing.serial.number)
+    thing = own_thing_locked(session, thing_id, owner_id)
+    serial = thing.serial
     if serial.target_version_id is not None and not serial.target_by_owner:
         raise conflict("vendors_target", "the vendor has set what this device should run")
     return thing, serial

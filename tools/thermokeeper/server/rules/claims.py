@@ -3,7 +3,6 @@
 Where a product demands codes, a serial number that there isn't is refused in the words of one whose code is wrong.
 """
 
-import hashlib
 import hmac
 import threading
 
@@ -34,11 +33,6 @@ def hash_of(code: str | None, number: str) -> str | None:
             return claim_codes.hashed(code, number)
     finally:
         _waiting.release()
-
-
-def code_id(claim_hash: str) -> str:
-    """Shows that two hashes are the same, without saying them."""
-    return hashlib.sha256(bytes.fromhex(claim_hash)).hexdigest()[:32]
 
 
 def unknown(session: Session, shown: str | None) -> ApiError:

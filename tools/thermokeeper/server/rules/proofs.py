@@ -4,7 +4,6 @@ A nonce is not kept anywhere: it says itself when it was given and for which ser
 servers of a database share. That it was taken is kept with the serial number, whose next one has to be a later one.
 """
 
-import hashlib
 import hmac
 import secrets
 import time
@@ -61,8 +60,3 @@ def is_right(answer: str, key: str, number: str, nonce: str) -> bool:
     """Whether `answer` could only be given by who has the serial number's key; takes the same time whatever differs."""
     expected: str = proof.answer(bytes.fromhex(key), number, nonce)
     return hmac.compare_digest(answer.encode(), expected.encode())
-
-
-def key_id(key: str) -> str:
-    """Shows that two keys are the same, without saying them: they have 256 random bits."""
-    return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:32]

@@ -15,8 +15,6 @@ from thermokeeper.server.http.responses import refusal
 from thermokeeper.server.http.routers import BAD, MISSING, NOT_GIVEN, vendor_router
 from thermokeeper.server.refusals import ApiError, conflict
 from thermokeeper.server.rules import audit, publishing, registry
-from thermokeeper.server.rules.claims import code_id
-from thermokeeper.server.rules.proofs import key_id
 from thermokeeper.server.rules.rows import (
     check_has_firmware,
     clean,
@@ -26,7 +24,7 @@ from thermokeeper.server.rules.rows import (
     open_product,
     serial_row,
 )
-from thermokeeper.server.secrets import new_id
+from thermokeeper.server.secrets import fingerprint, new_id
 from thermokeeper.server.storage.models import Product, Serial, Thing
 
 router = vendor_router()
@@ -225,8 +223,8 @@ def serial_json(row: Serial) -> schemas.Serial:
         target_version=registry.summary_or_none(registry.target_of(row)),
         own_target=row.target_version_id is not None,
         target_by_owner=row.target_by_owner,
-        proof_key_id=key_id(row.proof_key) if row.proof_key else None,
-        claim_code_id=code_id(row.claim_hash) if row.claim_hash else None,
+        proof_key_id=fingerprint(row.proof_key) if row.proof_key else None,
+        claim_code_id=fingerprint(row.claim_hash) if row.claim_hash else None,
         thing=row.thing.id if row.thing is not None else None,
         created=row.created_at,
     )
