@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from thermokeeper.client import commands as client_commands
-from thermokeeper.client.commands import products
+from thermokeeper.client.commands import serials
 from thermokeeper.errors import ToolError
 from thermokeeper.server import commands as server_commands
 
@@ -25,7 +25,7 @@ _BY_NAME = {group.name: group for group in GROUPS}
 
 
 def test_a_file_of_any_length_is_added_in_pieces_that_the_server_takes(run, shop, tmp_path, monkeypatch):
-    monkeypatch.setattr(products, "_AT_ONCE", 20)  # as many as this server takes
+    monkeypatch.setattr(serials, "_AT_ONCE", 20)  # as many as this server takes
     numbers = [f"L{number:05}-{shop.tag}" for number in range(50)]
     file = tmp_path / "serials.txt"
     file.write_text("\n".join(numbers))

@@ -9,21 +9,13 @@ from datetime import timedelta
 import pytest
 
 import release_support
+from contracts.server.people import Person, refusal_of
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.client.connection import Refused
 from thermokeeper.contract import claim_codes
 from thermokeeper.contract.times import format_time, now
 from thermokeeper.errors import ToolError
 from thermokeeper.server.rules import ownership
-
-
-class Person(OwnerClient):
-    """An owner with an account in the shop."""
-
-    def __init__(self, shop) -> None:
-        account = shop.owner()
-        super().__init__(shop.server.url, account.token)
-        self.id, self.name, self.token = account.id, account.name, account.token
 
 
 @pytest.fixture
@@ -46,12 +38,6 @@ def device(shop, jane):
     return made
 
 
-def _status(call, *arguments, **more) -> tuple[int, str]:
-    with pytest.raises(Refused) as refused:
-        call(*arguments, **more)
-    return refused.value.status, refused.value.code
-
-
 def _audit(shop, subject):
     """Oldest first, without how the subject came to be."""
     lines = [line for line in shop.vendor.audit(subject) if line.what not in ("serial.added", "owner.created")]
@@ -68,7 +54,7 @@ def _values(person, device):
 def test_an_owner_gives_a_thing_up_and_another_claims_it(shop, jane, john, device):
     jane.release(device.thing)
     assert shop.vendor.thing(device.thing).owner is None and list(jane.things()) == []
-    assert _status(jane.release, device.thing) == (403, "forbidden"), "said again it isn't his any more"
+    assert refusal_of(jane.release, device.thing) == (403, "forbidden"), "said again it isn't his any more"
     assert john.claim(device.number).id == device.thing
     assert _audit(shop, device.number) == [
         (f"owner {jane.name}", "serial.claimed", f"to {jane.name}"),
@@ -80,11 +66,11 @@ def test_an_owner_gives_a_thing_up_and_another_claims_it(shop, jane, john, devic
 def test_a_thing_is_handed_over_with_a_code_that_is_good_once(shop, jane, john, device):
     made = jane.hand_over(device.thing)
     assert shop.vendor.thing(device.thing).owner == jane.name, "until it is used"
-    assert _status(john.claim, device.number, code="0000-0000") == (409, "claimed")
+    assert refusal_of(john.claim, device.number, code="0000-0000") == (409, "claimed")
     assert john.claim(device.number, code=made.code.lower()).id == device.thing
     assert john.claim(device.number, code=made.code).id == device.thing, "the answer may have been lost"
     assert shop.vendor.thing(device.thing).owner == john.name
-    assert _status(jane.claim, device.number, code=made.code) == (409, "claimed")
+    assert refusal_of(jane.claim, device.number, code=made.code) == (409, "claimed")
     details = [(what, detail) for _, what, detail in _audit(shop, device.number)]
     assert details[1:] == [("thing.offered", ""), ("serial.claimed", f"from {jane.name} to {john.name}")]
     assert made.code not in repr(list(shop.vendor.audit(device.number)))
@@ -94,7 +80,7 @@ def test_handing_over_takes_no_label_and_the_label_alone_takes_nothing(shop, jan
     device = shop.device()
     shop.vendor.change_serial(device.number, claim_hash=claim_codes.hashed("7K3Q-X9FD", device.number))
     jane.claim(device.number, code="7K3Q-X9FD")
-    assert _status(john.claim, device.number, code="7K3Q-X9FD") == (409, "claimed")
+    assert refusal_of(john.claim, device.number, code="7K3Q-X9FD") == (409, "claimed")
     john.claim(device.number, code=jane.hand_over(device.thing).code)
     assert shop.vendor.thing(device.thing).owner == john.name
 
@@ -103,27 +89,27 @@ def test_a_code_ends_after_a_day(shop, jane, john, device, monkeypatch):
     assert timedelta(hours=24) == ownership.HANDOVER_LIFE
     monkeypatch.setattr(ownership, "HANDOVER_LIFE", timedelta(0))
     code = jane.hand_over(device.thing).code
-    assert _status(john.claim, device.number, code=code) == (409, "claimed")
+    assert refusal_of(john.claim, device.number, code=code) == (409, "claimed")
 
 
 def test_a_code_ends_with_the_next_one_when_it_is_taken_back_and_when_the_thing_changes_hands(shop, jane, john, device):
     first, second = jane.hand_over(device.thing).code, jane.hand_over(device.thing).code
-    assert _status(john.claim, device.number, code=first) == (409, "claimed")
+    assert refusal_of(john.claim, device.number, code=first) == (409, "claimed")
     for _ in range(2):
         jane.keep(device.thing)
-    assert _status(john.claim, device.number, code=second) == (409, "claimed")
+    assert refusal_of(john.claim, device.number, code=second) == (409, "claimed")
     third = jane.hand_over(device.thing).code
     jane.release(device.thing)
     jane.claim(device.number)
-    assert _status(john.claim, device.number, code=third) == (409, "claimed")
+    assert refusal_of(john.claim, device.number, code=third) == (409, "claimed")
     whats = [what for _, what, _ in _audit(shop, device.number)]
     assert whats.count("thing.offered") == 3 and whats.count("thing.kept") == 1
 
 
 def test_only_its_owner_hands_a_thing_over(shop, jane, john, device):
     for call in (john.hand_over, john.keep, john.release, john.erase):
-        assert _status(call, device.thing) == (403, "forbidden")
-        assert _status(call, "0" * 32) == (404, "not_found")
+        assert refusal_of(call, device.thing) == (403, "forbidden")
+        assert refusal_of(call, "0" * 32) == (404, "not_found")
 
 
 def test_of_two_who_claim_with_one_code_at_once_one_wins(shop, jane, john, device):
@@ -142,7 +128,7 @@ def test_of_two_who_claim_with_one_code_at_once_one_wins(shop, jane, john, devic
 def test_a_blocked_thing_is_not_handed_over(shop, jane, john, device):
     code = jane.hand_over(device.thing).code
     shop.vendor.block(device.number)
-    assert _status(john.claim, device.number, code=code) == (403, "serial_blocked")
+    assert refusal_of(john.claim, device.number, code=code) == (403, "serial_blocked")
 
 
 def test_the_vendor_gives_a_thing_to_whom_he_will_and_takes_owners_off(shop, jane, john, device):
@@ -156,8 +142,8 @@ def test_the_vendor_gives_a_thing_to_whom_he_will_and_takes_owners_off(shop, jan
         ("vendor", "thing.given", f"from {jane.name} to {john.name}"),
         ("vendor", "thing.released", f"from {john.name}"),
     ]
-    assert _status(shop.vendor.give_thing, device.thing, "0" * 32) == (404, "not_found")
-    assert _status(shop.vendor.give_thing, "0" * 32, john.id) == (404, "not_found")
+    assert refusal_of(shop.vendor.give_thing, device.thing, "0" * 32) == (404, "not_found")
+    assert refusal_of(shop.vendor.give_thing, "0" * 32, john.id) == (404, "not_found")
 
 
 def test_the_board_doesnt_notice(shop, jane, john, device):
@@ -176,7 +162,7 @@ def test_devices_that_provision_themselves_go_with_their_things(shop, jane, john
     (thing,) = jane.things()
     john.claim(board.uuid, code=jane.hand_over(thing.id).code)
     assert shop.vendor.dms_device(board.uuid).owner == john.name
-    assert _status(jane.release_device, board.uuid) == (403, "forbidden")
+    assert refusal_of(jane.release_device, board.uuid) == (403, "forbidden")
     john.release_device(board.uuid)
     assert shop.vendor.dms_device(board.uuid).owner is None and shop.vendor.thing(thing.id).owner is None
     jane.claim_device(board.uuid)
@@ -194,7 +180,7 @@ def test_a_device_that_is_not_activated_yet_can_be_given_up_too(shop, jane):
     assert _audit(shop, board.uuid)[-1] == ("vendor", "device.released", f"from {jane.name}")
     shop.vendor.release_dms_device(board.uuid)
     assert _audit(shop, board.uuid)[-2][1] != "device.released", "nothing happened"
-    assert _status(shop.vendor.release_dms_device, "nobody") == (404, "not_found")
+    assert refusal_of(shop.vendor.release_dms_device, "nobody") == (404, "not_found")
 
 
 # -- what an owner sees ------------------------------------------------------------------------------------------------
@@ -278,7 +264,7 @@ def test_a_choice_of_what_it_runs_ends_with_its_owner(shop, jane, john, device):
 def test_a_thing_that_is_handed_over_gets_a_name_that_its_new_owner_has_not(shop, jane, john, device):
     john.claim(shop.serial(), "Cellar")
     jane.claim(device.number, "Cellar")
-    assert _status(john.claim, device.number, "Cellar", jane.hand_over(device.thing).code) == (409, "name_taken")
+    assert refusal_of(john.claim, device.number, "Cellar", jane.hand_over(device.thing).code) == (409, "name_taken")
     assert shop.vendor.thing(device.thing).owner == jane.name, "and the code is as good as before"
     assert john.claim(device.number, code=jane.hand_over(device.thing).code).name == "Cellar 2"
     assert jane.claim(shop.serial(), "Cellar").name == "Cellar"
@@ -329,8 +315,8 @@ def test_an_owner_renews_its_token_and_the_old_one_stops_at_once(shop, jane, dev
     new = jane.renew_token()
     assert [thing.id for thing in jane.things()] == [device.thing]
     with OwnerClient(shop.server.url, old) as former:
-        assert _status(lambda: list(former.things())) == (401, "unauthorized")
-        assert _status(former.renew_token) == (401, "unauthorized")
+        assert refusal_of(lambda: list(former.things())) == (401, "unauthorized")
+        assert refusal_of(former.renew_token) == (401, "unauthorized")
     assert _audit(shop, jane.name) == [(f"owner {jane.name}", "owner.token_renewed", "")]
     assert new not in repr(list(shop.vendor.audit()))
 
@@ -351,12 +337,12 @@ def test_of_renewals_at_once_one_wins_and_its_token_is_good(shop, jane):
 def test_the_vendor_renews_and_revokes_an_owner_s_token(shop, jane, device):
     made = shop.vendor.renew_token(jane.name)
     assert (made.id, made.name) == (jane.id, jane.name)
-    assert _status(lambda: list(jane.things())) == (401, "unauthorized")
+    assert refusal_of(lambda: list(jane.things())) == (401, "unauthorized")
     with OwnerClient(shop.server.url, made.token) as renewed:
         assert [thing.id for thing in renewed.things()] == [device.thing]
         for _ in range(2):
             shop.vendor.revoke_token(jane.id)
-        assert _status(lambda: list(renewed.things())) == (401, "unauthorized")
+        assert refusal_of(lambda: list(renewed.things())) == (401, "unauthorized")
     assert shop.vendor.thing(device.thing).owner == jane.name
     assert [what for _, what, _ in _audit(shop, jane.name)] == [
         "owner.token_renewed",
@@ -364,7 +350,7 @@ def test_the_vendor_renews_and_revokes_an_owner_s_token(shop, jane, device):
         "owner.token_revoked",
     ]
     for call in (shop.vendor.renew_token, shop.vendor.revoke_token, shop.vendor.delete_owner):
-        assert _status(call, "0" * 32) == (404, "not_found")
+        assert refusal_of(call, "0" * 32) == (404, "not_found")
 
 
 def test_an_owner_is_removed_once_it_has_nothing(shop, jane, device):
@@ -375,10 +361,10 @@ def test_an_owner_is_removed_once_it_has_nothing(shop, jane, device):
         shop.vendor.delete_owner(jane.name)
     assert (refused.value.status, refused.value.code) == (409, "in_use")
     jane.release(device.thing)
-    assert _status(shop.vendor.delete_owner, jane.id) == (409, "in_use")
+    assert refusal_of(shop.vendor.delete_owner, jane.id) == (409, "in_use")
     jane.release_device(board.uuid)
     shop.vendor.delete_owner(jane.name)
-    assert _status(lambda: list(jane.things())) == (401, "unauthorized")
+    assert refusal_of(lambda: list(jane.things())) == (401, "unauthorized")
     assert jane.name not in [row.name for row in shop.vendor.owners()]
     assert _audit(shop, jane.name)[-1] == ("vendor", "owner.deleted", "")
     assert shop.vendor.create_owner(jane.name).id != jane.id

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import release_support
+from contracts.server.people import refusal_of
 from thermokeeper.client.calls import OwnerClient
 from thermokeeper.client.connection import Refused
 from thermokeeper.errors import ToolError
@@ -16,12 +17,6 @@ from thermokeeper.errors import ToolError
 def jane(shop):
     with OwnerClient(shop.server.url, shop.owner().token) as client:
         yield client
-
-
-def _refused(call, *arguments, **more) -> tuple[int, str]:
-    with pytest.raises(Refused) as refused:
-        call(*arguments, **more)
-    return refused.value.status, refused.value.code
 
 
 def _whats(shop, subject):
@@ -58,12 +53,12 @@ def test_a_retired_serial_number_has_lost_its_keys_and_nothing_brings_it_back(sh
     shown = shop.vendor.serial(number)
     assert (shown.proof_key_id, shown.claim_code_id, shown.status) == (None, None, "retired")
     for call in (shop.vendor.unblock, shop.vendor.block):
-        assert _refused(call, number) == (409, "retired")
-    assert _refused(shop.vendor.change_serial, number, proof_key="ab" * 32) == (409, "retired")
-    assert _refused(shop.vendor.add_serial, shop.tag, number) == (409, "exists")
-    assert _refused(jane.claim, number) == (403, "serial_blocked")
+        assert refusal_of(call, number) == (409, "retired")
+    assert refusal_of(shop.vendor.change_serial, number, proof_key="ab" * 32) == (409, "retired")
+    assert refusal_of(shop.vendor.add_serial, shop.tag, number) == (409, "exists")
+    assert refusal_of(jane.claim, number) == (403, "serial_blocked")
     refused(_activate(shop, number), 403, "serial_blocked")
-    assert _refused(shop.vendor.retire_serial, "nobody") == (404, "not_found")
+    assert refusal_of(shop.vendor.retire_serial, "nobody") == (404, "not_found")
 
 
 def test_where_proofs_are_demanded_a_retired_serial_number_tells_nothing(shop, refused):
@@ -88,7 +83,7 @@ def test_a_serial_number_whose_thing_has_an_owner_is_not_retired(shop, jane):
 
 def test_a_device_that_provisions_itself_is_retired_too(shop, refused):
     board = shop.active_board()
-    assert _refused(shop.vendor.retire_serial, board.uuid) == (409, "in_use")
+    assert refusal_of(shop.vendor.retire_serial, board.uuid) == (409, "in_use")
     shop.vendor.release_dms_device(board.uuid)
     shop.vendor.retire_serial(board.uuid)
     refused(board.call("GET", "/firmware"), 401)
@@ -128,7 +123,7 @@ def test_a_deleted_thing_s_key_opens_nothing_with_the_next_poll_and_its_board_ge
     former = device.thing
     assert shop.vendor.delete_thing(device.number) == 2
     refused(device.call("GET", "/target-version.json"), 401, "unauthorized")
-    assert _refused(shop.vendor.thing, former) == (404, "not_found")
+    assert refusal_of(shop.vendor.thing, former) == (404, "not_found")
     assert _whats(shop, device.number) == ["thing.deleted"]
     device.activate()
     assert device.thing != former and shop.vendor.thing(device.thing).readings == []
@@ -146,8 +141,8 @@ def test_a_thing_with_an_owner_is_not_deleted(shop, jane):
     assert device.call("GET", "/target-version.json").status_code == 204
     shop.vendor.release_thing(device.thing)
     shop.vendor.delete_thing(device.thing)
-    assert _refused(shop.vendor.delete_thing, device.thing) == (404, "not_found")
-    assert _refused(shop.vendor.erase_thing, device.thing) == (404, "not_found")
+    assert refusal_of(shop.vendor.delete_thing, device.thing) == (404, "not_found")
+    assert refusal_of(shop.vendor.erase_thing, device.thing) == (404, "not_found")
 
 
 def test_the_thing_of_a_device_that_provisions_itself_comes_anew_with_its_activation(shop, refused):
@@ -176,13 +171,13 @@ def test_a_product_is_retired_once_its_serial_numbers_are_and_takes_no_more(shop
     shop.vendor.retire_serial(number)
     for _ in range(2):
         assert shop.vendor.retire_product(shop.tag).retired
-    assert _refused(shop.vendor.add_serial, shop.tag, f"N-{shop.tag}") == (409, "retired")
-    assert _refused(shop.vendor.add_serials, shop.tag, [f"N-{shop.tag}"]) == (409, "retired")
-    assert _refused(shop.vendor.grant_access, owner.id, shop.tag) == (409, "retired")
+    assert refusal_of(shop.vendor.add_serial, shop.tag, f"N-{shop.tag}") == (409, "retired")
+    assert refusal_of(shop.vendor.add_serials, shop.tag, [f"N-{shop.tag}"]) == (409, "retired")
+    assert refusal_of(shop.vendor.grant_access, owner.id, shop.tag) == (409, "retired")
     assert [row.retired for row in shop.vendor.products() if row.code == shop.tag] == [True]
     assert [row.serial_number for row in shop.vendor.serials(shop.tag)] == [number]
     assert _whats(shop, shop.tag) == ["product.retired"]
-    assert _refused(shop.vendor.retire_product, "nobody") == (404, "not_found")
+    assert refusal_of(shop.vendor.retire_product, "nobody") == (404, "not_found")
 
 
 def test_no_device_moves_to_a_retired_product(shop, refused):

@@ -8,7 +8,8 @@ from thermokeeper.client.commands import standing as _standing  # noqa: F401  # 
 from thermokeeper.client.commands.accounts import account, audit
 from thermokeeper.client.commands.dms import dms
 from thermokeeper.client.commands.fleet import owner, thing
-from thermokeeper.client.commands.products import product, serial
+from thermokeeper.client.commands.products import product
+from thermokeeper.client.commands.serials import serial
 from thermokeeper.client.commands.versions import template, version
 
 GROUPS = [template, version, product, serial, thing, owner, dms, account, audit]

@@ -6,7 +6,8 @@ import click
 
 from thermokeeper.client.commands.dms import device, uuid_named
 from thermokeeper.client.commands.fleet import owner, thing
-from thermokeeper.client.commands.products import product, serial, show_product
+from thermokeeper.client.commands.products import product, show_product
+from thermokeeper.client.commands.serials import serial
 from thermokeeper.client.commands.support import owner_call, print_item, print_json, print_list, vendor_call, when
 from thermokeeper.errors import ToolError
 
