@@ -95,6 +95,19 @@ def fleet(folder: Path, seconds: float) -> Iterator[Target]:
     yield Target("the fleet: memory under 300 MB", f"{memory_mb:.0f} MB", memory_mb < 300)
 
 
+def processes(folder: Path, seconds: float, workers: int, url: str | None) -> None:
+    """What one process answers in a second, and so many: polls, and reports."""
+    for count in (1, workers):
+        with ours(folder, MANY, "--quiet", "--workers", str(count), url=url) as served:
+            assert served.report is not None
+            polls, reports = served.polls(MANY), [served.report(number) for number in range(MANY)]
+            in_a_process(Plan(served.port, polls, seconds, CONNECTIONS, each_once=True), folder)
+            for what, requests in (("polls", polls), ("reports", reports)):
+                found = in_a_process(Plan(served.port, requests, seconds, 2 * CONNECTIONS), folder)
+                where = "PostgreSQL" if url else "SQLite"
+                say(f"ours       {count} process{'es' if count > 1 else '':2} on {where:10} {what:8}", found)
+
+
 def targets(runs: Runs, rival: bool) -> Iterator[Target]:
     def ratio(claim: str, mine: float, other: float, least: float) -> Target:
         return Target(claim, f"{mine / other:.2f}", mine >= least * other)
@@ -116,10 +129,17 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fleet", type=float, default=300, help="seconds of the whole fleet; 0: not at all")
     parser.add_argument("--only-ours", action="store_true", help="without gooseBit")
+    parser.add_argument("--workers", type=int, default=2, help="processes, beside one")
+    parser.add_argument("--database", help="an empty PostgreSQL database for one and several processes, beside SQLite")
+    parser.add_argument("--processes", action="store_true", help="nothing but one and several processes")
     given = parser.parse_args()
     found: list[Target] = []
     with tempfile.TemporaryDirectory(prefix="thermokeeper-load-") as name:
         folder = Path(name)
+        for url in (None, *([given.database] if given.database else [])):
+            processes(folder, given.seconds, given.workers, url)
+        if given.processes:
+            return 0
         runs = Runs()
         for devices in (FEW, MANY):
             servers: dict[str, Made] = {

@@ -50,9 +50,9 @@ def key(number: int) -> str:
     return f"{number:032x}"
 
 
-def fill(folder: Path, devices: int) -> None:
+def fill(folder: Path, devices: int, url: str | None = None) -> None:
     """A data folder with activated things, whose template has a version published."""
-    database = Database(None, folder)
+    database = Database(url, folder)
     with database.writing() as session:
         template = Template(name="load")
         session.add(template)
@@ -85,11 +85,12 @@ def request(method: str, path: str, *headers: str, body: str = "") -> str:
 
 
 @contextmanager
-def ours(folder: Path, devices: int, *options: str) -> Iterator[Served]:
-    data = folder / f"ours-{devices}"
+def ours(folder: Path, devices: int, *options: str, url: str | None = None) -> Iterator[Served]:
+    """url: of a PostgreSQL database that has nothing in it, in place of SQLite."""
+    data = folder / (f"ours-{devices}" if url is None else f"ours-shared-{devices}")
     if not data.exists():
         data.mkdir(parents=True)
-        fill(data, devices)
+        fill(data, devices, url)
     port = free_port()
     command = [
         sys.executable,
@@ -101,6 +102,7 @@ def ours(folder: Path, devices: int, *options: str) -> Iterator[Served]:
         str(data),
         "--port",
         str(port),
+        *(("--database", url) if url else ()),
         *options,
     ]
 

@@ -117,6 +117,25 @@ def test_a_key_that_is_replaced_without_having_been_read_concerns_everybody(tmp_
     opened.close()
 
 
+@pytest.mark.parametrize("own_target", [False, True])
+@pytest.mark.parametrize("own_template", [False, True])
+@pytest.mark.parametrize("published", [False, True])
+def test_a_first_poll_and_the_next_say_what_the_vendor_is_shown(shop, published, own_template, own_target):
+    """The first is looked up in columns, what the vendor sees by the rule: registry.TOLD_BY_KEY, registry.target_of."""
+    template = shop.vendor.create_template(f"Own {shop.tag}") if own_template else shop.template
+    for each in {shop.template.id, template.id}:
+        shop.version(f"P {each[:8]}", publish=published, template=each)
+    device = shop.device(**({"template": template.id} if own_template else {}))
+    if own_target:
+        version = shop.version("of its own", template=template.id)
+        shop.vendor.change_serial(device.number, target_version=version.id)
+    shown = shop.vendor.serial(device.number).target_version
+    assert (shown is not None) == (published or own_target)
+    for _ in range(2):
+        answer = device.call("GET", "/target-version.json")
+        assert (answer.json() if answer.content else None) == (shown and shown.model_dump(exclude_none=True))
+
+
 def test_what_changes_of_one_serial_number_leaves_the_others_in_memory(shop):
     target = shop.version("1", publish=True)
     device, other = shop.device(), shop.device()
